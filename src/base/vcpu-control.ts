@@ -1,0 +1,56 @@
+/**
+ * The control block of a vCPU: the words through which other threads reach it.
+ *
+ * Each block lies in shared machine memory at `layout.control + index * CONTROL_STRIDE`. Requests are bits
+ * that anyone sets and only the vCPU's own thread clears; a vCPU that sleeps waits on the request word.
+ */
+import { CONTROL_STRIDE, type MachineMemory } from './machine-memory.ts'
+
+/** Bits of the request word. */
+export const VCPU_REQUEST = {
+  /** An interrupt or event may be pending: look again. */
+  kick: 1,
+  /** Park until resumed (pause, reset, stop). */
+  park: 2,
+  /** Guest-physical mappings changed: drop all cached translations. */
+  flushTlb: 4,
+  /** Pages this vCPU may have decoded code of were written: see the CPU backend. */
+  flushCode: 8,
+  /** LAPIC INIT, SIPI and NMI from another vCPU. */
+  init: 16,
+  sipi: 32,
+  nmi: 64,
+} as const
+
+/** Values of the state word. `down`: halted with interrupts off; when every vCPU is down or offline the domain has powered off. */
+export const VCPU_STATE = { offline: 0, running: 1, blocked: 2, down: 3, parked: 4 } as const
+
+/** Word indices inside a block. */
+export const CONTROL_WORD = {
+  request: 0,
+  state: 1,
+  /** State to return to after parked. */
+  stateBeforePark: 2,
+  /** Nanoseconds this vCPU ran, low and high word: xl list's Time(s). */
+  ranNsLow: 4,
+  ranNsHigh: 5,
+  /** From word 8 on: free for the CPU backend (its LAPIC, its mailboxes). */
+  backend: 8,
+} as const
+
+/** Index into `memory.i32` of a control word. */
+export function controlWord(memory: MachineMemory, vcpu: number, word: number): number {
+  return (memory.layout.control + vcpu * CONTROL_STRIDE) / 4 + word
+}
+
+/** Sets request bits and wakes the vCPU if it sleeps. Callable from any thread. */
+export function requestVcpu(memory: MachineMemory, vcpu: number, bits: number): void {
+  const index = controlWord(memory, vcpu, CONTROL_WORD.request)
+  const before = Atomics.or(memory.i32, index, bits)
+  // ORDER: the bit must be visible before the wake-up; a vCPU re-reads the word before it sleeps.
+  if ((before & bits) !== bits) Atomics.notify(memory.i32, index)
+}
+
+export function requestAllVcpus(memory: MachineMemory, bits: number, except = -1): void {
+  for (let vcpu = 0; vcpu < memory.layout.vcpus; vcpu++) if (vcpu !== except) requestVcpu(memory, vcpu, bits)
+}

@@ -1,0 +1,180 @@
+/**
+ * The public plugin API (package export `xt/plugin`): what a plugin is, what the engine promises, and
+ * `definePlugin`.
+ *
+ * Cold path = lifecycle calls (docs/lifecycle.md); hot path = tables filled during `setup` and frozen before
+ * `start`. Builtin plugins use nothing else.
+ */
+import type { z } from 'zod'
+import type { Domid } from '../base/brand.ts'
+import type { Log } from '../base/log.ts'
+import type { MachineMemory } from '../base/machine-memory.ts'
+import type { XenHost, XenstoreClient } from '../xen/xenhost.ts'
+
+export const PLUGIN_API = 1
+
+export interface Plugin<S extends z.ZodType = z.ZodType> {
+  readonly name: string
+  readonly api: typeof PLUGIN_API
+  /** Schema of this plugin's own settings; `.strict()`, defaults inside. */
+  readonly config: S
+  readonly provides?: readonly (keyof Capabilities)[]
+  readonly requires?: readonly (keyof Capabilities)[]
+  setup(ctx: PluginContext<z.output<S>>): Lifecycle
+}
+
+export const definePlugin = <const S extends z.ZodType>(plugin: Plugin<S>): Plugin<S> => plugin
+
+/** A call is a function, or a function with its place among equals. */
+export type Call = (() => void | Promise<void>) | { readonly order: 'pre' | 'post'; run(): void | Promise<void> }
+
+/** The calls of a plugin's life with one VM; see docs/lifecycle.md for what the engine guarantees at each. */
+export interface Lifecycle {
+  /** Guest RAM and xenstore exist; no vCPU exists. */
+  attach?: Call
+  /** Last call before vCPUs run. */
+  start?: Call
+  /** vCPUs stopped: finish or park requests. */
+  pause?: Call
+  /** Nobody runs until all have returned. */
+  resume?: Call
+  /** While paused: the guest starts again from nothing. */
+  reset?: Call
+  /** Always called if attach was, also after a failure; reverse order. */
+  stop?: Call
+}
+
+export interface PluginContext<C> {
+  readonly config: C
+  readonly log: Log
+  readonly vm: VmInfo
+  /** Aborted when the VM is going down. */
+  readonly signal: AbortSignal
+  /** Registers into the exit tables; only during setup. */
+  readonly exits: ExitTables
+  /** Disposed after stop, last in first out. */
+  own<T extends Disposable | AsyncDisposable>(thing: T): T
+  use<K extends keyof Capabilities>(name: K): Capabilities[K]
+  provide<K extends keyof Capabilities>(name: K, value: Capabilities[K]): void
+}
+
+/** What every plugin may know about the VM. */
+export interface VmInfo {
+  readonly domid: Domid
+  readonly name: string
+  readonly uuid: string
+  readonly vcpus: number
+  readonly maxVcpus: number
+  readonly memoryBytes: number
+  /** The whole parsed configuration, as plain JSON. */
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+/** Typed by declaration merging: a plugin package may add its own. */
+export interface Capabilities {
+  /** Guest memory (the engine provides it). */
+  guestMemory: MachineMemory
+  /** The vCPUs (exactly one cpu plugin provides them). */
+  vcpus: Vcpus
+  /** Xen's services for PV backends (xen-shim). */
+  pvBus: PvBus
+  /** dom0's connection to the store (xen-shim). */
+  xenstore: XenstoreClient
+}
+
+/** Entries a plugin takes in the vCPU exit tables. Claiming what another has claimed is an error naming both. */
+export interface ExitClaims {
+  readonly hypercalls?: readonly number[]
+  /** Inclusive ranges. */
+  readonly cpuid?: readonly Range[]
+  readonly msrs?: readonly Range[]
+  readonly ports?: readonly Range[]
+  readonly mmio?: readonly Range[]
+  /** URL of a module whose default export is a CreateVcpuExits (src/base/vcpu.ts); loaded in each vCPU's thread. */
+  readonly module: string
+  /** Handed to it; structured-cloneable. */
+  readonly data?: unknown
+}
+export type Range = readonly [first: number, last: number]
+
+export interface ExitTables {
+  claim(claims: ExitClaims): void
+}
+
+/** The frozen tables as a CPU backend gets them. */
+export interface FrozenExits {
+  readonly parts: readonly (ExitClaims & { readonly plugin: string })[]
+}
+
+export interface VcpuStartState {
+  readonly rip: number
+  readonly rbx: number
+}
+
+/** The vCPUs of the VM: provided by the CPU plugin, driven by the engine. */
+export interface Vcpus {
+  /** Sets what the boot vCPU starts with (PVH entry: 32-bit protected mode, flat segments, paging off). */
+  setStart(state: VcpuStartState): void
+  /** Lets the boot vCPU run; the others wait to be started. */
+  start(): Promise<void>
+  /** Every vCPU is parked when it settles. */
+  pause(): Promise<void>
+  resume(): Promise<void>
+  /** While paused: all vCPUs as after power-on. */
+  reset(): Promise<void>
+  stop(): Promise<void>
+  /** How the guest ended: a shutdown reason (sched.h SHUTDOWN_*). `detail` for people, e.g. "triple fault at rip ...". */
+  readonly ended: Promise<{ readonly reason: number; readonly detail?: string }>
+  /** A vCPU thread failed through a bug of ours or of an exit plugin. */
+  readonly failed: Promise<never>
+  info(): readonly VcpuInfo[]
+}
+export interface VcpuInfo {
+  readonly index: number
+  readonly state: 'offline' | 'running' | 'blocked' | 'down' | 'parked'
+  readonly ranNs: number
+}
+
+/** The bus on which PV backends sit. */
+export interface PvBus {
+  /** Adds a device: writes its nodes in xenstore, then drives the backend by the frontend's state. */
+  add<D>(driver: BackendDriver<D>, device: D, place: DevicePlace): Promise<BusDevice>
+  /** A xenhost for one device, without the xenbus dance (the primary console has none). */
+  xenhost(backendPath: string): XenHost
+}
+export interface DevicePlace {
+  /** Number in the paths: backend/<type>/<domid>/<id>. */
+  readonly id: number
+  /** Extra nodes the toolstack writes before the frontend is told. */
+  readonly frontend?: Readonly<Record<string, string>>
+  readonly backend?: Readonly<Record<string, string>>
+}
+export interface BusDevice {
+  readonly backendPath: string
+  readonly frontendPath: string
+  /** Resolves when both ends are closed and the nodes are gone. */
+  remove(options?: { force?: boolean }): Promise<void>
+}
+
+export interface Otherend {
+  readonly domid: Domid
+  readonly frontendPath: string
+}
+
+/** One kind of PV device. */
+export interface BackendDriver<D> {
+  /** xenstore type: 'vbd', 'vif', '9pfs'. */
+  readonly type: string
+  /** Schema of one xl stanza. */
+  readonly device: z.ZodType<D>
+  /** Frontend state at which `connect` is called: vbd and console Initialised, vif Connected. */
+  readonly connectOn: 'Initialised' | 'Connected'
+  create(xenhost: XenHost, device: D, otherend: Otherend): Backend
+}
+/** A backend never writes `state`: the bus owns it. */
+export interface Backend extends AsyncDisposable {
+  /** Nodes to publish before InitWait (features, sizes). */
+  nodes?(): Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>
+  connect(): Promise<void>
+  disconnect(): Promise<void>
+}
