@@ -48,7 +48,7 @@ export class XtError extends Error {
 type Rows = Record<`XT_${string}`, ErrorRow<any>>
 
 export type ErrorMakers<R extends Rows> = {
-  readonly [Code in keyof R]: (...args: Parameters<R[Code]['message']>) => XtError
+  readonly [Code in keyof R & `XT_${string}`]: (...args: Parameters<R[Code]['message']>) => XtError
 } & { readonly rows: R }
 
 /** Turns a catalogue into functions that make its errors: `errors.XT_NO_SUCH_DOMAIN(name)`. */
