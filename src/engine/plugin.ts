@@ -26,7 +26,9 @@ export interface Plugin<S extends z.ZodType = z.ZodType> {
 export const definePlugin = <const S extends z.ZodType>(plugin: Plugin<S>): Plugin<S> => plugin
 
 /** A call is a function, or a function with its place among equals. */
-export type Call = (() => void | Promise<void>) | { readonly order: 'pre' | 'post'; run(): void | Promise<void> }
+export type Call =
+  | (() => void | Promise<void>)
+  | { readonly order: 'pre' | 'post'; run(): void | Promise<void> }
 
 /** The calls of a plugin's life with one VM; see docs/lifecycle.md for what the engine guarantees at each. */
 export interface Lifecycle {
@@ -56,6 +58,8 @@ export interface PluginContext<C> {
   own<T extends Disposable | AsyncDisposable>(thing: T): T
   use<K extends keyof Capabilities>(name: K): Capabilities[K]
   provide<K extends keyof Capabilities>(name: K, value: Capabilities[K]): void
+  /** Runs work for one device: notices and errors of the call that is open then name it ("vbd attach (xvda)"). */
+  forDevice<T>(device: string, work: () => Promise<T>): Promise<T>
 }
 
 /** What every plugin may know about the VM. */
@@ -66,6 +70,11 @@ export interface VmInfo {
   readonly vcpus: number
   readonly maxVcpus: number
   readonly memoryBytes: number
+  /**
+   * Directory (0700) of this domain's sockets, made before setup and removed with its contents after the last dispose.
+   * Console n listens on `console-<n>.sock` there: plain bytes both ways (src/engine/paths.ts, consoleSocket).
+   */
+  readonly runDir: string
   /** The whole parsed configuration, as plain JSON. */
   readonly config: Readonly<Record<string, unknown>>
 }
@@ -74,6 +83,8 @@ export interface VmInfo {
 export interface Capabilities {
   /** Guest memory (the engine provides it). */
   guestMemory: MachineMemory
+  /** The frozen exit tables, for cpu plugins (the engine provides them, from attach on). */
+  exits: FrozenExits
   /** The vCPUs (exactly one cpu plugin provides them). */
   vcpus: Vcpus
   /** Xen's services for PV backends (xen-shim). */
