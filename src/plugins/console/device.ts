@@ -7,11 +7,6 @@ import type { Domid } from '../../base/brand.ts'
 import type { XenstoreClient } from '../../xen/xenhost.ts'
 
 export const consoleSettings = z.strictObject({
-  socket: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('Path of the UNIX socket where clients attach; without it nobody can.'),
   scrollbackBytes: z
     .int()
     .min(4096)

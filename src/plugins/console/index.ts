@@ -29,6 +29,7 @@ export default definePlugin({
   setup(ctx) {
     const { config, log } = ctx
     const guest = ctx.vm.domid
+    const socket = `${ctx.vm.runDir}/console-0.sock`
     const scrollback = new Scrollback(config.scrollbackBytes)
     const port = new ConsolePort(scrollback, (bytes) => backend?.input(bytes) ?? 0)
     const file =
@@ -47,9 +48,9 @@ export default definePlugin({
       async attach() {
         const xenhost = ctx.use('pvBus').xenhost(consoleBackendPath(guest))
         const otherend = { domid: guest, frontendPath: consoleFrontendPath(guest) }
-        await writePrimaryConsole(ctx.use('xenstore'), guest, config.socket ?? '')
+        await writePrimaryConsole(ctx.use('xenstore'), guest, socket)
         await file?.open()
-        if (config.socket !== undefined) await port.listen(config.socket)
+        await port.listen(socket)
         backend = new ConsoleBackend(xenhost, otherend, RESERVED_CONSOLE, sink, log)
         await backend.connect()
       },
