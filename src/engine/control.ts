@@ -1,0 +1,174 @@
+/**
+ * The control protocol between commands and a domain process: JSON-RPC on the UNIX socket `control.sock` in the
+ * domain's directory, and its client. The server is control-server.ts.
+ *
+ * Consoles are not here: console n is a socket of its own with plain bytes (paths.ts, consoleSocket).
+ * An error answer carries an XtError's fields, so that a command fails with the same code, text and exit status.
+ */
+import { connect, type Socket } from 'node:net'
+import {
+  createMessageConnection,
+  type MessageConnection,
+  ResponseError,
+  SocketMessageReader,
+  SocketMessageWriter,
+} from 'vscode-jsonrpc/node'
+import { XtError } from '../base/errors.ts'
+import type { LogLevel } from '../base/log.ts'
+import { errors } from './errors.ts'
+import type { VcpuInfo } from './plugin.ts'
+import type { VmState } from './vm-state.ts'
+
+/** What a domain says of itself. Plain JSON. */
+export interface DomainInfo {
+  readonly domid: number
+  readonly name: string
+  readonly uuid: string
+  /** Process id of the domain process. */
+  readonly pid: number
+  readonly state: VmState
+  /** How often `pause` was asked for without `unpause`; above 0 the guest does not run. */
+  readonly pauseCount: number
+  /** sched.h SHUTDOWN_*, once the guest has ended. */
+  readonly shutdownReason?: number
+  /** How it ended, for people: "triple fault at rip ...". */
+  readonly detail?: string
+  /** MiB of guest memory. */
+  readonly memoryMiB: number
+  readonly vcpus: readonly VcpuInfo[]
+  /** When the domain was created, milliseconds since 1970. */
+  readonly createdMs: number
+  /** Lifecycle calls of plugins that are open: "vbd attach (xvda)". */
+  readonly waitingFor: readonly string[]
+  /** Path of the domain's log. */
+  readonly log: string
+  /** The parsed configuration. */
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+/** What happens to a domain, in order, for those who subscribed. */
+export type DomainEvent =
+  | { readonly type: 'state'; readonly state: VmState }
+  /** The guest ended. `action` is what will be done about it, in xl's words: 'destroy', 'rename-restart' ... */
+  | { readonly type: 'shutdown'; readonly reason: number; readonly action: string; readonly detail?: string }
+  /** The domain lives on under another number (on_*="restart"), in another process. */
+  | { readonly type: 'restarted'; readonly domid: number }
+  | { readonly type: 'renamed'; readonly name: string }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly line: string }
+
+/** Requests, their parameters and answers. */
+export interface ControlRequests {
+  info: { params: Record<never, never>; result: DomainInfo }
+  /** Settles when every vCPU is parked. Counts, as Xen does. */
+  pause: { params: Record<never, never>; result: null }
+  unpause: { params: Record<never, never>; result: null }
+  /** Asks the guest; settles when it took the request up, not when it is down. */
+  shutdown: { params: Record<never, never>; result: null }
+  reboot: { params: Record<never, never>; result: null }
+  /** Settles when nothing is left of the domain. */
+  destroy: { params: Record<never, never>; result: null }
+  rename: { params: { readonly name: string }; result: null }
+  /** From the answer on, events arrive as notifications. */
+  subscribe: { params: { readonly logs: boolean }; result: null }
+}
+export type ControlMethod = keyof ControlRequests
+
+export const EVENT_NOTIFICATION = 'event'
+/** JSON-RPC code of an XtError (a free number of the implementation's range). */
+const XT_ERROR = -32000
+
+interface ErrorData {
+  readonly code: string
+  readonly hint?: string
+  readonly exit: number
+}
+
+/** An XtError, or a bug's message, as JSON-RPC carries it. */
+export function toResponseError(error: unknown): ResponseError<ErrorData> {
+  if (!(error instanceof XtError)) {
+    const message = error instanceof Error ? error.message : String(error)
+    return new ResponseError(XT_ERROR, message, { code: 'XT_VM_FAILED', exit: 1 })
+  }
+  const { code, hint, exit } = error
+  return new ResponseError(XT_ERROR, error.message, { code, exit, ...(hint === undefined ? {} : { hint }) })
+}
+
+function fromResponseError(error: unknown): unknown {
+  if (!(error instanceof ResponseError) || error.code !== XT_ERROR) return error
+  const { code, hint, exit } = error.data as ErrorData
+  return new XtError(code, error.message, { hint, exit })
+}
+
+/** A connection to one domain process. Dispose it when done: it keeps the command alive. */
+export class ControlClient implements Disposable {
+  /** Settles when the domain process has closed the connection, for example because the domain is gone. */
+  readonly closed: Promise<void>
+  readonly #name: string
+  readonly #rpc: MessageConnection
+  readonly #socket: Socket
+  readonly #listeners = new Set<(event: DomainEvent) => void>()
+
+  constructor(socket: Socket, name: string) {
+    this.#name = name
+    this.#socket = socket
+    this.#rpc = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket))
+    this.closed = new Promise((settle) => {
+      socket.once('close', () => settle())
+    })
+    this.#rpc.onNotification(EVENT_NOTIFICATION, (event: DomainEvent) => {
+      for (const listener of this.#listeners) listener(event)
+    })
+    this.#rpc.listen()
+  }
+
+  /** Sends one request. Rejects with the domain's XtError, or XT_DOMAIN_LOST if the connection breaks first. */
+  async request<M extends ControlMethod>(
+    method: M,
+    params: ControlRequests[M]['params'],
+  ): Promise<ControlRequests[M]['result']> {
+    const lost = this.closed.then(() => {
+      throw errors.XT_DOMAIN_LOST(this.#name, method)
+    })
+    try {
+      return await Promise.race([this.#rpc.sendRequest<ControlRequests[M]['result']>(method, params), lost])
+    } catch (error) {
+      if (this.#socket.destroyed && !(error instanceof ResponseError && error.code === XT_ERROR)) {
+        throw errors.XT_DOMAIN_LOST(this.#name, method)
+      }
+      throw fromResponseError(error)
+    }
+  }
+
+  info = (): Promise<DomainInfo> => this.request('info', {})
+  pause = (): Promise<null> => this.request('pause', {})
+  unpause = (): Promise<null> => this.request('unpause', {})
+  shutdown = (): Promise<null> => this.request('shutdown', {})
+  reboot = (): Promise<null> => this.request('reboot', {})
+  destroy = (): Promise<null> => this.request('destroy', {})
+  rename = (name: string): Promise<null> => this.request('rename', { name })
+
+  /** Calls `listener` for every event from now on; log lines only if asked for. */
+  async subscribe(listener: (event: DomainEvent) => void, options: { logs?: boolean } = {}): Promise<void> {
+    this.#listeners.add(listener)
+    await this.request('subscribe', { logs: options.logs ?? false })
+  }
+
+  [Symbol.dispose](): void {
+    this.#rpc.dispose()
+    this.#socket.destroy()
+  }
+}
+
+/** Connects to a control socket. Rejects with the system's error (ECONNREFUSED, ENOENT: nobody lives there). */
+export function connectControl(socketPath: string, name: string): Promise<ControlClient> {
+  return new Promise((settle, reject) => {
+    const socket = connect(socketPath)
+    socket.once('error', reject)
+    socket.once('connect', () => {
+      socket.off('error', reject)
+      // A reset connection shows as 'close'; the error itself says nothing more.
+      socket.on('error', () => socket.destroy())
+      settle(new ControlClient(socket, name))
+    })
+  })
+}

@@ -1,0 +1,178 @@
+/**
+ * What a user can do wrong with domains and plugins, as data (docs/errors.md is generated from it).
+ *
+ * Texts follow xl where scripts may look for them; exit statuses are xl's.
+ */
+import { defineErrors } from '../base/errors.ts'
+
+const list = (names: readonly string[]) => (names.length === 0 ? 'nothing' : names.join(', '))
+
+export const errors = defineErrors({
+  // Directories and the registry of domains.
+  XT_DIRECTORY_UNUSABLE: {
+    title: 'A directory of xt cannot be made or used',
+    message: (path: string, why: string) => `${path}: ${why}`,
+    hint: 'XT_HOME names another directory for everything xt keeps.',
+  },
+  XT_DIRECTORY_UNSAFE: {
+    title: 'A directory of xt belongs to, or is open to, somebody else',
+    message: (path: string) => `${path} must belong to you and be closed to others (mode 0700)`,
+    hint: (path: string) => `chmod 700 ${path}, or name another directory with XT_HOME.`,
+  },
+  XT_SOCKET_PATH_TOO_LONG: {
+    title: 'The path of a UNIX socket is longer than the system allows',
+    message: (path: string, bytes: number) =>
+      `${path}: socket path of ${bytes} bytes, the system allows at most 107`,
+    hint: 'XT_HOME names a shorter directory.',
+  },
+  XT_NO_SUCH_DOMAIN: {
+    title: 'No domain has this name or number',
+    message: (name: string) => `${name} is an invalid domain identifier: no such domain`,
+    hint: '`xt list` shows the domains that exist.',
+  },
+  XT_NAME_IN_USE: {
+    title: 'Another domain has this name',
+    message: (name: string, domid: number) =>
+      `Domain with name "${name}" already exists${domid < 0 ? '' : ` (domid ${domid})`}.`,
+    hint: 'Give it another name on the command line: name=..., or destroy the other one.',
+  },
+  XT_BAD_NAME: {
+    title: 'A name that no domain can have',
+    message: (name: string, why: string) => `"${name}" cannot be the name of a domain: ${why}`,
+  },
+  XT_NO_FREE_DOMID: {
+    title: 'Every domain number is taken',
+    message: () => 'every domain number is taken',
+  },
+
+  // Talking to a domain process.
+  XT_DOMAIN_LOST: {
+    title: 'The process of a domain went away while we talked to it',
+    message: (name: string, what: string) => `domain ${name} went away during ${what}`,
+  },
+  XT_DOMAIN_PROCESS_FAILED: {
+    title: 'The process of a domain could not start',
+    message: (name: string, why: string, _log: string) =>
+      `the process of domain ${name} ended before the guest ran: ${why}`,
+    hint: (_name: string, _why: string, log: string) => `Its log is ${log}.`,
+  },
+  XT_NOT_NOW: {
+    title: 'The domain is in a state in which this cannot be done',
+    message: (what: string, state: string) => `cannot ${what}: the domain is ${state}`,
+  },
+  XT_NOT_PAUSED: {
+    title: 'unpause of a domain that nobody paused',
+    message: (name: string) => `domain ${name} is not paused`,
+  },
+  XT_NO_PV_CONTROL: {
+    title: 'The guest does not listen to shutdown requests',
+    message: () => 'PV control interface not available: external graceful shutdown not possible.',
+    hint: 'The guest has not booted far enough, or has no Xen drivers; `xt destroy` always works.',
+  },
+  XT_NOT_ACKNOWLEDGED: {
+    title: 'The guest did not take up a shutdown request',
+    message: (what: string, seconds: number) =>
+      `the guest did not acknowledge the ${what} request within ${seconds} s`,
+    hint: '`xt console` shows what it does; `xt destroy` ends it at once.',
+  },
+
+  // Building a machine.
+  XT_MEMORY_UNUSABLE: {
+    title: 'A machine of this size cannot be made',
+    message: (mib: number, vcpus: number) => `cannot make a machine of ${mib} MiB with ${vcpus} vCPUs`,
+    hint: 'Memory is limited to about 3.5 GiB, less with many vCPUs.',
+  },
+  XT_KERNEL_MISSING: {
+    title: 'The configuration names no kernel',
+    message: () => 'Neither kernel nor bootloader specified',
+    hint: 'kernel="FILE" names a bzImage or an ELF file with a PVH entry.',
+  },
+  XT_FILE_UNREADABLE: {
+    title: 'A file that the configuration names cannot be read',
+    message: (key: string, path: string, why: string) => `${key} ${path}: ${why}`,
+  },
+  XT_VM_FAILED: {
+    title: 'The machine stopped because of a fault of ours or of a plugin',
+    message: (why: string) => `the machine was stopped: ${why}`,
+    hint: 'This is not the guest’s fault; the log of the domain says where it happened.',
+  },
+
+  // Plugins.
+  XT_PLUGIN_NOT_FOUND: {
+    title: 'A plugin that the configuration names does not exist',
+    message: (name: string, why: string) => `plugin ${name}: ${why}`,
+    hint: 'A plugin is named by its package or by a path that starts with "./", "../" or "/".',
+  },
+  XT_PLUGIN_INVALID: {
+    title: 'A module that is no plugin',
+    message: (name: string, why: string) => `plugin ${name}: ${why}`,
+    hint: 'The default export must be made with definePlugin from "xt/plugin".',
+  },
+  XT_PLUGIN_API: {
+    title: 'A plugin for another version of the plugin API',
+    message: (name: string, wants: unknown, has: number) =>
+      `plugin ${name} is written for plugin API ${String(wants)}, this xt has ${has}`,
+    hint: 'docs/writing-a-plugin.md says what changed between versions.',
+  },
+  XT_PLUGIN_TWICE: {
+    title: 'Two plugins with one name',
+    message: (name: string) => `two plugins are called ${name}`,
+  },
+  XT_PLUGIN_SETTINGS: {
+    title: 'Settings that a plugin does not accept',
+    message: (name: string, problems: readonly string[]) =>
+      `settings of plugin ${name}: ${problems.join('; ')}`,
+  },
+  XT_CAPABILITY_UNMET: {
+    title: 'A plugin needs something that no plugin provides',
+    message: (name: string, capability: string, plugins: readonly string[]) =>
+      `${name} requires ${capability}, provided by none of: ${list(plugins)}`,
+  },
+  XT_CAPABILITY_TWICE: {
+    title: 'Two plugins provide the same thing',
+    message: (capability: string, first: string, second: string) =>
+      `${first} and ${second} both provide ${capability}; exactly one may`,
+  },
+  XT_CAPABILITY_CYCLE: {
+    title: 'Plugins that wait for one another',
+    message: (cycle: readonly string[]) => `plugins require one another in a circle: ${cycle.join(' → ')}`,
+  },
+  XT_CAPABILITY_NOT_READY: {
+    title: 'A plugin used something before it was there',
+    message: (name: string, capability: string) =>
+      `${name} used ${capability} before it was provided; use it in attach or later`,
+  },
+  XT_CAPABILITY_UNDECLARED: {
+    title: 'A plugin used or provided something that it does not declare',
+    message: (name: string, verb: 'use' | 'provide', capability: string) =>
+      verb === 'use'
+        ? `${name} uses ${capability} without naming it in requires`
+        : `${name} provides ${capability} without naming it in provides`,
+  },
+  XT_CAPABILITY_NOT_PROVIDED: {
+    title: 'A plugin did not provide what it declares',
+    message: (name: string, capability: string) =>
+      `${name} declares that it provides ${capability}, but did not`,
+  },
+  XT_EXIT_CONFLICT: {
+    title: 'Two plugins claim the same exit of the processor',
+    message: (what: string, first: string, second: string) =>
+      first === second ? `${first} claims ${what} twice` : `${first} and ${second} both claim ${what}`,
+  },
+  XT_EXIT_INVALID: {
+    title: 'A claim that makes no sense',
+    message: (plugin: string, what: string) => `${plugin} claims ${what}`,
+  },
+  XT_EXIT_LATE: {
+    title: 'A claim after the tables were frozen',
+    message: (plugin: string) => `${plugin} claims exits after setup; the tables are frozen then`,
+  },
+  XT_PLUGIN_CALL_FAILED: {
+    title: 'A call of a plugin failed',
+    message: (place: string, why: string) => `${place} failed: ${why}`,
+  },
+  XT_PLUGIN_CALL_STUCK: {
+    title: 'A call of a plugin did not end in time',
+    message: (place: string, seconds: number) => `${place} did not end within ${seconds} s`,
+  },
+})

@@ -1,0 +1,126 @@
+/**
+ * Starts a domain process and waits until the guest runs (or, paused, is complete): the work of `xt create`.
+ *
+ * The process is plain Node on domain-process.ts, in a session of its own, with its output in the domain's log.
+ * The configuration goes through Node's IPC channel and answers come back through it; the channel is closed once
+ * the guest runs. A launcher that goes away before leaves nothing: the process ends when the channel breaks.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { extname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Domid, domid } from '../base/brand.ts'
+import { XtError } from '../base/errors.ts'
+import { errors } from './errors.ts'
+import { domainDir, domainLog, ensurePaths, type XtPaths, xtPaths } from './paths.ts'
+import type { DomainSpec } from './spec.ts'
+
+export interface LaunchOptions {
+  readonly paths?: XtPaths
+  /** `-p`: the guest is built and stays paused. */
+  readonly paused?: boolean
+  /** `-e` is false: nobody carries out on_*; a guest that ended stays listed. */
+  readonly monitor?: boolean
+  /** One line of progress at a time: "waiting for vbd attach (xvda)". */
+  readonly onProgress?: (line: string) => void
+  /** Ends the domain that is being made. */
+  readonly signal?: AbortSignal
+}
+
+export interface LaunchedDomain {
+  readonly domid: Domid
+  readonly name: string
+  readonly pid: number
+  /** The domain's directory: see paths.ts for the sockets in it. */
+  readonly dir: string
+  readonly log: string
+}
+
+/** What the domain process gets first. */
+export interface StartMessage {
+  readonly spec: DomainSpec
+  readonly paths: XtPaths
+  readonly paused: boolean
+  readonly monitor: boolean
+}
+/** What it answers, before the channel closes. */
+export type StartAnswer =
+  | { readonly type: 'progress'; readonly line: string }
+  | { readonly type: 'ready'; readonly domid: number }
+  | {
+      readonly type: 'failed'
+      readonly code: string
+      readonly message: string
+      readonly hint?: string | undefined
+      readonly exit: number
+    }
+
+/** A log longer than this becomes NAME.log.1 when its domain starts. */
+const LOG_BYTES = 1 << 20
+
+/** Creates a domain. Rejects with the XtError of what went wrong; no process and no file is left then. */
+export async function launchDomain(spec: DomainSpec, options: LaunchOptions = {}): Promise<LaunchedDomain> {
+  const paths = options.paths ?? xtPaths()
+  ensurePaths(paths)
+  const log = domainLog(paths, spec.name)
+  const child = spawnDomainProcess(log)
+  const abort = () => child.disconnect()
+  options.signal?.addEventListener('abort', abort, { once: true })
+  try {
+    const message: StartMessage = {
+      spec,
+      paths,
+      paused: options.paused ?? false,
+      monitor: options.monitor ?? true,
+    }
+    child.send(message, () => {
+      // A process that died at once shows as 'exit'.
+    })
+    const number = domid(await answer(child, spec.name, log, options.onProgress))
+    return { domid: number, name: spec.name, pid: child.pid ?? 0, dir: domainDir(paths, number), log }
+  } finally {
+    options.signal?.removeEventListener('abort', abort)
+    if (child.connected) child.disconnect()
+    child.unref()
+  }
+}
+
+function spawnDomainProcess(log: string): ChildProcess {
+  // The same ending as this file: .ts in a checkout, .js when built.
+  const entry = fileURLToPath(new URL(`./domain-process${extname(import.meta.url)}`, import.meta.url))
+  if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(log, `${log}.1`)
+  const output = openSync(log, 'a', 0o600)
+  // Node reads these certificates at every start; a domain process speaks no TLS.
+  const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
+  try {
+    return spawn(process.execPath, [entry], {
+      detached: true,
+      stdio: ['ignore', output, output, 'ipc'],
+      env,
+    })
+  } finally {
+    closeSync(output)
+  }
+}
+
+function answer(
+  child: ChildProcess,
+  name: string,
+  log: string,
+  onProgress: LaunchOptions['onProgress'],
+): Promise<number> {
+  return new Promise((settle, reject) => {
+    child.on('message', (message) => {
+      const told = message as StartAnswer
+      if (told.type === 'progress') onProgress?.(told.line)
+      else if (told.type === 'ready') settle(told.domid)
+      else reject(new XtError(told.code, told.message, { hint: told.hint, exit: told.exit }))
+    })
+    child.once('error', (error) => reject(errors.XT_DOMAIN_PROCESS_FAILED(name, error.message, log)))
+    child.once('exit', (code, signal) => {
+      const why = signal === null ? `exit status ${code}` : `killed by ${signal}`
+      // ORDER: a last message may still be on its way when 'exit' arrives.
+      setImmediate(() => reject(errors.XT_DOMAIN_PROCESS_FAILED(name, why, log)))
+    })
+  })
+}
