@@ -1,0 +1,140 @@
+/**
+ * The mistakes a configuration can hold, as data, and the error that carries all of them at once.
+ *
+ * A row is used for errors and warnings alike; which of the two a problem is says the problem. `exit` is xl's
+ * status where xl has another than 1.
+ */
+import { defineErrors, XtError } from '../base/errors.ts'
+import type { ConfigProblem } from './problem.ts'
+
+export const configErrors = defineErrors({
+  XT_CONFIG_LEXICAL: {
+    title: 'Text that is no part of the language',
+    message: (text: string) => `\`${text}' is not understood here`,
+    hint: (text: string) => lexicalAdvice(text),
+  },
+  XT_CONFIG_SYNTAX: {
+    title: 'A token in the wrong place',
+    message: (found: string, expected: string) => `unexpected ${found}, expected ${expected}`,
+  },
+  XT_CONFIG_ESCAPE: {
+    title: 'An escape that strings do not have',
+    message: (sequence: string) => `\`${sequence}' is no escape`,
+    hint: 'Escapes are \\\\ \\" \\\' \\a \\b \\f \\n \\r \\t \\v; a backslash itself is written \\\\.',
+  },
+  XT_CONFIG_NUMERIC_ESCAPE: {
+    title: 'An escape by number that yields nothing',
+    message: (sequence: string) => `\`${sequence}' yields no character`,
+    hint: 'xl drops escapes by number; write the character itself.',
+  },
+  XT_CONFIG_NUL: {
+    title: 'A NUL character in a string',
+    message: () => 'a string cannot hold a NUL character',
+  },
+  XT_CONFIG_MIXED_APPEND: {
+    title: 'A list appended to a string, or a string to a list',
+    message: (name: string, was: string, added: string) =>
+      `\`${name}' is a ${was}, a ${added} cannot be added to it`,
+  },
+  XT_CONFIG_TOO_DEEP: {
+    title: 'Lists nested too deep',
+    message: (limit: number) => `lists are nested more than ${limit} deep`,
+  },
+  XT_CONFIG_CRLF: {
+    title: 'Line ends of another system',
+    message: () => 'the lines end in CR LF; xl itself refuses such a file',
+    hint: 'Save it with plain line feeds.',
+  },
+  XT_CONFIG_OPEN_COMMENT: {
+    title: 'A last comment without a newline',
+    message: () => 'the file ends in a comment without a newline; xl itself refuses such a file',
+    hint: 'End the last line.',
+  },
+  XT_CONFIG_STRAY_END: {
+    title: 'A stray character at the very end',
+    message: (text: string) => `the last character, \`${text}', is ignored`,
+    hint: 'Remove it.',
+  },
+  XT_CONFIG_LIST_FOR_VALUE: {
+    title: 'A list where a single value belongs',
+    message: (key: string) => `\`${key}' takes a single value, not a list; ignored`,
+  },
+  XT_CONFIG_VALUE_FOR_LIST: {
+    title: 'A single value where a list belongs',
+    message: (key: string) => `\`${key}' takes a list; ignored`,
+    hint: (key: string) => `Write ${key} = [ ... ].`,
+  },
+  XT_CONFIG_LIST_CUT_SHORT: {
+    title: 'A list inside a list of strings',
+    message: (key: string) => `the list of \`${key}' ends here: its items are strings, not lists`,
+  },
+  XT_CONFIG_NOT_A_NUMBER: {
+    title: 'Something else where a number belongs',
+    message: (key: string, text: string) => `\`${key}' takes a number, not \`${text}'; ignored`,
+    hint: (_key: string, text: string) => numberAdvice(text),
+  },
+  XT_CONFIG_NUMBER_RANGE: {
+    title: 'A number beyond 64 bits',
+    message: (key: string) => `the number for \`${key}' is out of range; ignored`,
+  },
+  XT_CONFIG_APPENDED_NUMBER: {
+    title: 'A number made with +=',
+    message: (key: string) => `\`${key}' takes a number, and += cannot make one; ignored`,
+    hint: (key: string) => `Write ${key} = N.`,
+  },
+  XT_CONFIG_SPEC: {
+    title: 'A device or other spec that cannot be read',
+    message: (key: string, what: string, near: string, _hint?: string) => `${key}: ${what}: near \`${near}'`,
+    hint: (_key: string, _what: string, _near: string, hint = '') => hint,
+  },
+  XT_CONFIG_SPEC_DOUBT: {
+    title: 'A part of a spec that is probably not what was meant',
+    message: (key: string, what: string, near: string, _hint?: string) => `${key}: ${what}: near \`${near}'`,
+    hint: (_key: string, _what: string, _near: string, hint = '') => hint,
+  },
+  XT_CONFIG_VALUE: {
+    title: 'A value that a key does not take',
+    message: (key: string, value: string, allowed: string) =>
+      `\`${key}' cannot be \`${value}': it takes ${allowed}`,
+  },
+  XT_CONFIG_MISSING: {
+    title: 'A key without which no guest can be made',
+    message: (key: string) => `\`${key}' is missing`,
+  },
+})
+
+/** What a person most likely meant by a word that the lexer refused. */
+function lexicalAdvice(text: string): string {
+  if (text.startsWith('\ufeff')) return 'The file starts with a byte order mark: save it without.'
+  if (/^["']/.test(text)) return 'The string has no closing quote on its line.'
+  if (/^[+-]\d/.test(text)) return 'Put a number with a sign in quotes: "-5".'
+  if (/^[/.~]/.test(text)) return 'Put a path in quotes.'
+  if (/^[A-Z_]/.test(text)) return 'Names of settings are lower case; text belongs in quotes.'
+  if (text.startsWith('//')) return 'A comment starts with #.'
+  if (/^[+(:.-]/.test(text)) return 'This looks like Python; xl files are plain settings, name = value.'
+  if (/^[\u0080-\uffff]/.test(text)) return 'Only strings and comments may hold other characters than ASCII.'
+  return 'Put text in quotes.'
+}
+
+/** What a person most likely meant by text that is no number. */
+function numberAdvice(text: string): string {
+  if (/^\d+\s*[kmgt]b?$/i.test(text)) return 'Sizes are plain numbers, in MiB unless the key says otherwise.'
+  if (/^(yes|no|true|false|on|off)$/i.test(text)) return 'Booleans are written 1 and 0.'
+  return 'Numbers are decimal, 0x hexadecimal or 0 octal.'
+}
+
+/** A configuration that cannot be used. `problems` holds every error and warning, in order of their places. */
+export class ConfigError extends XtError {
+  readonly problems: readonly ConfigProblem[]
+
+  constructor(problems: readonly ConfigProblem[]) {
+    const errors = problems.filter((problem) => problem.severity === 'error')
+    const first = errors[0]!
+    const more = errors.length > 1 ? ` (and ${errors.length - 1} more)` : ''
+    super(first.code, `${first.source}:${first.line}:${first.column}: ${first.message}${more}`, {
+      hint: first.hint,
+      exit: (configErrors.rows as Record<string, { exit?: number }>)[first.code]?.exit,
+    })
+    this.problems = problems
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The text that was parsed and where its parts come from: the file, then the settings of the command line,
+ * which xl puts behind the file's text with a newline before them (so that they win).
+ */
+
+export interface Place {
+  /** The file name as given, or `command line`. */
+  readonly source: string
+  /** Both count from 1; the column counts characters. */
+  readonly line: number
+  readonly column: number
+}
+
+/** How much of a line an excerpt shows. */
+const EXCERPT_LENGTH = 200
+
+export class Source {
+  readonly text: string
+  readonly name: string
+  /** Offset at which the command line's settings start. */
+  readonly #overridesAt: number
+  #lineStarts: readonly number[] | undefined
+
+  constructor(text: string, name: string, overrides: readonly string[] = []) {
+    this.name = name
+    this.#overridesAt = text.length + 1
+    this.text =
+      overrides.length === 0 ? text : `${text}\n${overrides.map((setting) => `${setting}\n`).join('')}`
+  }
+
+  locate(at: number): Place {
+    const index = this.#lineIndex(at)
+    const column = [...this.text.slice(this.#starts()[index]!, at)].length + 1
+    if (at < this.#overridesAt) return { source: this.name, line: index + 1, column }
+    return { source: 'command line', line: index - this.#lineIndex(this.#overridesAt) + 1, column }
+  }
+
+  /** The line around `at` without its end, cut to a readable length, and the caret's place in it (in characters). */
+  excerpt(at: number): { readonly text: string; readonly caret: number } {
+    const start = this.#starts()[this.#lineIndex(at)]!
+    const newline = this.text.indexOf('\n', start)
+    const line = this.text.slice(start, newline < 0 ? undefined : newline).replace(/\r$/, '')
+    const from = Math.max(0, Math.min(at - start - EXCERPT_LENGTH / 2, line.length - EXCERPT_LENGTH))
+    const text = line.slice(from, from + EXCERPT_LENGTH)
+    return { text, caret: [...line.slice(from, at - start)].length }
+  }
+
+  #starts(): readonly number[] {
+    if (this.#lineStarts === undefined) {
+      const starts = [0]
+      for (let at = this.text.indexOf('\n'); at >= 0; at = this.text.indexOf('\n', at + 1))
+        starts.push(at + 1)
+      this.#lineStarts = starts
+    }
+    return this.#lineStarts
+  }
+
+  #lineIndex(at: number): number {
+    const starts = this.#starts()
+    let low = 0
+    let high = starts.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >> 1
+      if (starts[middle]! <= at) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}
