@@ -15,6 +15,7 @@ import {
 } from 'vscode-jsonrpc/node'
 import { XtError } from '../base/errors.ts'
 import type { LogLevel } from '../base/log.ts'
+import type { DomainConfig } from '../config/schema.ts'
 import { errors } from './errors.ts'
 import type { VcpuInfo } from './plugin.ts'
 import type { VmState } from './vm-state.ts'
@@ -43,7 +44,7 @@ export interface DomainInfo {
   /** Path of the domain's log. */
   readonly log: string
   /** The parsed configuration. */
-  readonly config: Readonly<Record<string, unknown>>
+  readonly config: DomainConfig
 }
 
 /** What happens to a domain, in order, for those who subscribed. */

@@ -11,9 +11,9 @@ import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Domid, domid } from '../base/brand.ts'
 import { XtError } from '../base/errors.ts'
+import type { DomainConfig } from '../config/schema.ts'
 import { errors } from './errors.ts'
 import { domainDir, domainLog, ensurePaths, type XtPaths, xtPaths } from './paths.ts'
-import type { DomainSpec } from './spec.ts'
 
 export interface LaunchOptions {
   readonly paths?: XtPaths
@@ -21,6 +21,8 @@ export interface LaunchOptions {
   readonly paused?: boolean
   /** `-e` is false: nobody carries out on_*; a guest that ended stays listed. */
   readonly monitor?: boolean
+  /** Settings of engine plugins by plugin name (from xt's own configuration); a plugin not named here gets `{}`. */
+  readonly pluginSettings?: Readonly<Record<string, unknown>>
   /** One line of progress at a time: "waiting for vbd attach (xvda)". */
   readonly onProgress?: (line: string) => void
   /** Ends the domain that is being made. */
@@ -38,10 +40,11 @@ export interface LaunchedDomain {
 
 /** What the domain process gets first. */
 export interface StartMessage {
-  readonly spec: DomainSpec
+  readonly config: DomainConfig
   readonly paths: XtPaths
   readonly paused: boolean
   readonly monitor: boolean
+  readonly pluginSettings: Readonly<Record<string, unknown>>
 }
 /** What it answers, before the channel closes. */
 export type StartAnswer =
@@ -57,32 +60,51 @@ export type StartAnswer =
 
 /** A log longer than this becomes NAME.log.1 when its domain starts. */
 const LOG_BYTES = 1 << 20
+/** How long a failed domain process may take to release everything. */
+const CLEANUP_MS = 10_000
 
 /** Creates a domain. Rejects with the XtError of what went wrong; no process and no file is left then. */
-export async function launchDomain(spec: DomainSpec, options: LaunchOptions = {}): Promise<LaunchedDomain> {
+export async function launchDomain(
+  config: DomainConfig,
+  options: LaunchOptions = {},
+): Promise<LaunchedDomain> {
   const paths = options.paths ?? xtPaths()
   ensurePaths(paths)
-  const log = domainLog(paths, spec.name)
+  const log = domainLog(paths, config.name)
   const child = spawnDomainProcess(log)
   const abort = () => child.disconnect()
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
     const message: StartMessage = {
-      spec,
+      config,
       paths,
       paused: options.paused ?? false,
       monitor: options.monitor ?? true,
+      pluginSettings: options.pluginSettings ?? {},
     }
     child.send(message, () => {
       // A process that died at once shows as 'exit'.
     })
-    const number = domid(await answer(child, spec.name, log, options.onProgress))
-    return { domid: number, name: spec.name, pid: child.pid ?? 0, dir: domainDir(paths, number), log }
+    const number = domid(await answer(child, config.name, log, options.onProgress))
+    return { domid: number, name: config.name, pid: child.pid ?? 0, dir: domainDir(paths, number), log }
+  } catch (error) {
+    await ended(child)
+    throw error
   } finally {
     options.signal?.removeEventListener('abort', abort)
     if (child.connected) child.disconnect()
     child.unref()
   }
+}
+
+/** Waits until a process that reported failure is gone, so that the command leaves nothing running. */
+async function ended(child: ChildProcess): Promise<void> {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
+  const exit = new Promise((settle) => child.once('exit', settle))
+  const kill = setTimeout(() => child.kill('SIGKILL'), CLEANUP_MS)
+  if (child.connected) child.disconnect()
+  await exit
+  clearTimeout(kill)
 }
 
 function spawnDomainProcess(log: string): ChildProcess {

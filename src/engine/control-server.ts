@@ -1,0 +1,95 @@
+/**
+ * The server side of the control protocol (control.ts): answers commands on a domain's control socket and tells
+ * subscribers what happens.
+ */
+import { createServer, type Server, type Socket } from 'node:net'
+import {
+  createMessageConnection,
+  type MessageConnection,
+  SocketMessageReader,
+  SocketMessageWriter,
+} from 'vscode-jsonrpc/node'
+import {
+  type ControlMethod,
+  type ControlRequests,
+  type DomainEvent,
+  EVENT_NOTIFICATION,
+  toResponseError,
+} from './control.ts'
+
+/** What the domain process does for each request; `subscribe` is the server's own. */
+export type ControlHandlers = {
+  [M in Exclude<ControlMethod, 'subscribe'>]: (
+    params: ControlRequests[M]['params'],
+  ) => ControlRequests[M]['result'] | Promise<ControlRequests[M]['result']>
+}
+
+interface Client {
+  readonly socket: Socket
+  readonly rpc: MessageConnection
+  subscribed: 'no' | 'events' | 'logs'
+}
+
+/** A subscriber that leaves this much unread is cut off: the domain does not keep its backlog. */
+const BACKLOG_BYTES = 1 << 20
+
+export class ControlServer {
+  readonly #handlers: ControlHandlers
+  readonly #server: Server
+  readonly #clients = new Set<Client>()
+
+  constructor(handlers: ControlHandlers) {
+    this.#handlers = handlers
+    this.#server = createServer((socket) => this.#welcome(socket))
+  }
+
+  /** Listens at a path in a directory that only the user may enter. */
+  listen(path: string): Promise<void> {
+    return new Promise((settle, reject) => {
+      this.#server.once('error', reject)
+      this.#server.listen(path, () => settle())
+    })
+  }
+
+  tell(event: DomainEvent): void {
+    for (const client of this.#clients) {
+      if (client.subscribed === 'no' || (event.type === 'log' && client.subscribed !== 'logs')) continue
+      if (client.socket.writableLength > BACKLOG_BYTES) client.socket.destroy()
+      else client.rpc.sendNotification(EVENT_NOTIFICATION, event).catch(() => client.socket.destroy())
+    }
+  }
+
+  /** Stops listening; answers and events that were sent are still delivered, then the connections close. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((settle) => this.#server.close(() => settle()))
+    for (const { socket } of this.#clients) socket.destroySoon()
+    await closed
+  }
+
+  #welcome(socket: Socket): void {
+    const rpc = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket))
+    const client: Client = { socket, rpc, subscribed: 'no' }
+    this.#clients.add(client)
+    socket.on('error', () => socket.destroy())
+    socket.once('close', () => {
+      this.#clients.delete(client)
+      rpc.dispose()
+    })
+    for (const method of Object.keys(this.#handlers) as (keyof ControlHandlers)[]) {
+      rpc.onRequest(method, (params: never) => this.#answer(method, params))
+    }
+    rpc.onRequest('subscribe', ({ logs }: { logs: boolean }) => {
+      client.subscribed = logs ? 'logs' : 'events'
+      return null
+    })
+    rpc.listen()
+  }
+
+  async #answer(method: keyof ControlHandlers, params: never): Promise<unknown> {
+    try {
+      return await this.#handlers[method](params)
+    } catch (error) {
+      throw toResponseError(error)
+    }
+  }
+}
