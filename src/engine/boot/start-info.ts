@@ -1,15 +1,16 @@
 /**
- * hvm_start_info, version 1: what a PVH guest is told in memory (xen/include/public/arch-x86/hvm/start_info.h).
- * The structure, its lists and the command line are built as one piece:
+ * What a PVH guest is told in memory: hvm_start_info version 1 with its lists and the command line, built as one
+ * piece (xen/include/public/arch-x86/hvm/start_info.h):
  *
- *   start_info (56) | memory map (24 each) | module list (32 each) | command line, NUL
+ *   start_info | memory map | module list | command line, NUL
  */
+import {
+  hvm_memmap_table_entry,
+  hvm_modlist_entry,
+  hvm_start_info,
+  XEN_HVM_START_MAGIC_VALUE,
+} from '../../xen/abi/arch-x86/hvm/start_info.ts'
 import type { MemoryRange } from './e820.ts'
-
-const XEN_HVM_START_MAGIC_VALUE = 0x336ec578
-const START_INFO_BYTES = 56
-const MEMMAP_ENTRY_BYTES = 24
-const MODLIST_ENTRY_BYTES = 32
 
 export interface StartInfoInput {
   /** UTF-8, without NUL. */
@@ -21,45 +22,46 @@ export interface StartInfoInput {
   readonly modules: readonly { readonly start: number; readonly size: number }[]
 }
 
-export function startInfoSize(input: {
-  cmdline: Uint8Array
-  memoryMap: ArrayLike<unknown>
-  modules: ArrayLike<unknown>
-}): number {
-  const lists = input.memoryMap.length * MEMMAP_ENTRY_BYTES + input.modules.length * MODLIST_ENTRY_BYTES
-  return START_INFO_BYTES + lists + input.cmdline.length + 1
+/** Sizes need the lists' lengths only. */
+type Lengths = { readonly cmdline: Uint8Array } & Record<'memoryMap' | 'modules', { readonly length: number }>
+
+function layOut(input: Lengths) {
+  const memmap = hvm_start_info.size
+  const modlist = memmap + input.memoryMap.length * hvm_memmap_table_entry.size
+  const cmdline = modlist + input.modules.length * hvm_modlist_entry.size
+  return { memmap, modlist, cmdline, end: cmdline + input.cmdline.length + 1 }
+}
+
+/** Bytes that `buildStartInfo` will need. */
+export function startInfoSize(input: Lengths): number {
+  return layOut(input).end
 }
 
 /** The bytes for guest-physical address `at`. */
 export function buildStartInfo(at: number, input: StartInfoInput): Uint8Array {
-  const bytes = new Uint8Array(startInfoSize(input))
+  const layout = layOut(input)
+  const bytes = new Uint8Array(layout.end)
   const view = new DataView(bytes.buffer)
-  const u64 = (offset: number, value: number): void => view.setBigUint64(offset, BigInt(value), true)
-  const memmap = START_INFO_BYTES
-  const modlist = memmap + input.memoryMap.length * MEMMAP_ENTRY_BYTES
-  const cmdline = modlist + input.modules.length * MODLIST_ENTRY_BYTES
-
-  view.setUint32(0, XEN_HVM_START_MAGIC_VALUE, true)
-  view.setUint32(4, 1, true) // version
-  view.setUint32(8, 0, true) // flags: neither privileged nor the initial domain
-  view.setUint32(12, input.modules.length, true)
-  u64(16, input.modules.length === 0 ? 0 : at + modlist)
-  u64(24, at + cmdline)
-  u64(32, input.rsdp)
-  u64(40, at + memmap)
-  view.setUint32(48, input.memoryMap.length, true)
-
-  input.memoryMap.forEach((range, i) => {
-    const entry = memmap + i * MEMMAP_ENTRY_BYTES
-    u64(entry, range.start)
-    u64(entry + 8, range.size)
-    view.setUint32(entry + 16, range.type, true)
+  // Flags stay 0: the guest is neither privileged nor the initial domain.
+  hvm_start_info.x64.write(view, 0, {
+    magic: XEN_HVM_START_MAGIC_VALUE,
+    version: 1,
+    nr_modules: input.modules.length,
+    modlist_paddr: input.modules.length === 0 ? 0n : BigInt(at + layout.modlist),
+    cmdline_paddr: BigInt(at + layout.cmdline),
+    rsdp_paddr: BigInt(input.rsdp),
+    memmap_paddr: BigInt(at + layout.memmap),
+    memmap_entries: input.memoryMap.length,
   })
-  // A module's command line address stays 0: xl has no way to give one.
-  input.modules.forEach((module, i) => {
-    u64(modlist + i * MODLIST_ENTRY_BYTES, module.start)
-    u64(modlist + i * MODLIST_ENTRY_BYTES + 8, module.size)
-  })
-  bytes.set(input.cmdline, cmdline)
+  for (const [i, range] of input.memoryMap.entries()) {
+    const entry = { addr: BigInt(range.start), size: BigInt(range.size), type: range.type }
+    hvm_memmap_table_entry.x64.write(view, layout.memmap + i * hvm_memmap_table_entry.size, entry)
+  }
+  // A module's command line stays empty: xl has no way to give one.
+  for (const [i, module] of input.modules.entries()) {
+    const entry = { paddr: BigInt(module.start), size: BigInt(module.size) }
+    hvm_modlist_entry.x64.write(view, layout.modlist + i * hvm_modlist_entry.size, entry)
+  }
+  bytes.set(input.cmdline, layout.cmdline)
   return bytes
 }
