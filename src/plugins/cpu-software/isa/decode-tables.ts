@@ -77,10 +77,10 @@ export function buildDecodeTables(rows: readonly Row[], features: ReadonlySet<Fe
   }
   const slots = new Int16Array(total).fill(-1)
   // The more a row demands, the later it is entered, over the more general ones.
-  const rank = new Map(rows.map((row) => [row, demand(row)]))
+  const rank = rows.map(demand)
   for (let at = 0; at < 2048; at++) {
     const group = byOpcode[at]!
-    if (group.length > 1) group.sort((a, b) => rank.get(a)! - rank.get(b)!)
+    if (group.length > 1) group.sort((a, b) => rank[a.index]! - rank[b.index]!)
     for (const row of group) enter(slots, start[at]!, (shape[at]! & 3) as 0 | 1 | 2 | 3, row)
   }
   return { start, shape, slots, rowBits: Int32Array.from(rows, bitsOf) }

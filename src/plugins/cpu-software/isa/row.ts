@@ -202,7 +202,7 @@ function readSized(
   const fill = (s: string) => (size === undefined ? s : fillSize(s, size))
   const only64 = words.has('ONLY64') || (default64 && size === 64)
   const no64 = words.has('NO64') || (size === 32 && default64) || (size === 16 && words.has('F64'))
-  const operands = readOperands(mnemonic, fill(operandText), letters)
+  const operands = remember(OPERANDS, `${letters} ${fill(operandText)}`, readOperands)
   const encoding = readEncoding(fill(opcodeText), operands, words)
   const sizes = size === undefined || encoding.sizes !== 7 ? encoding.sizes : sizesOf(size, words, byY)
   return {
@@ -212,7 +212,7 @@ function readSized(
     operands,
     opSize: size ?? explicitSize(opcodeText) ?? sizeOfOperands(operands),
     feature: FEATURES.find((feature) => words.has(feature)) ?? 'BASE',
-    flags: readFlags(flagText),
+    flags: remember(FLAGS, flagText, readFlags),
     lockable: words.has('LOCK'),
     rep: words.has('REPE') ? 'repe' : words.has('REP') ? 'rep' : '',
     cpl0: words.has('CPL0'),
@@ -248,26 +248,36 @@ function sizeOfOperands(operands: readonly Operand[]): number {
   return operands[0]?.kind === 'xmm' || operands[0]?.kind === 'mm' ? 0 : (sized?.width ?? 0)
 }
 
+const SIZE_LETTER = /\bmv&v\b|\brAX\b|\b(r|m|m\d+[:&]|ptr16:|imm|rel|moffs|i|c)([vyz])\b/g
+
 /** Replaces the size letters of appendix A. */
 function fillSize(text: string, size: Size): string {
   const z = size === 16 ? 16 : 32
-  return text
-    .replace(/\b([rm])[vy]\b/g, `$1${size}`)
-    .replace(/\bm(\d*)([:&])v\b/g, (_, n: string, mark: string) => `m${n}${mark}${size}`)
-    .replace(/\bmv&v\b/g, `m${size}&${size}`)
-    .replace(/\bmv\[/g, `m${size}[`)
-    .replace(/\bptr16:v\b/g, `ptr16:${size}`)
-    .replace(/\bimmz\b/g, size === 64 ? 'simm32' : `imm${z}`)
-    .replace(/\bimmv\b/g, `imm${size}`)
-    .replace(/\bmoffsv\b/g, `moffs${size}`)
-    .replace(/\brelz\b/g, `rel${z}`)
-    .replace(/\brAX\b/g, size === 16 ? 'AX' : size === 32 ? 'EAX' : 'RAX')
-    .replace(/\biz\b/g, size === 16 ? 'iw' : 'id')
-    .replace(/\biv\b/g, size === 16 ? 'iw' : size === 32 ? 'id' : 'io')
-    .replace(/\bcz\b/g, size === 16 ? 'cw' : 'cd')
+  return text.replace(SIZE_LETTER, (all, stem: string, letter: string) => {
+    if (all === 'mv&v') return `m${size}&${size}`
+    if (all === 'rAX') return size === 16 ? 'AX' : size === 32 ? 'EAX' : 'RAX'
+    const bits = letter === 'z' ? z : size
+    if (stem === 'i' || stem === 'c') return stem + (bits === 16 ? 'w' : bits === 32 ? 'd' : 'o')
+    return `${letter === 'z' && size === 64 && stem === 'imm' ? 'simm' : stem}${bits}`
+  })
 }
 
-function readOperands(mnemonic: string, text: string, letters: string): Operand[] {
+/** Many rows share their operands and flags: each text is read once (start-up time). */
+const OPERANDS = new Map<string, Operand[]>()
+const FLAGS = new Map<string, FlagEffects>()
+function remember<T>(known: Map<string, T>, text: string, read: (text: string) => T): T {
+  let value = known.get(text)
+  if (value === undefined) {
+    value = read(text)
+    known.set(text, value)
+  }
+  return value
+}
+
+/** `text` is the encoding letters, a space and the operand column. */
+function readOperands(lettersAndText: string): Operand[] {
+  const [letters = ''] = lettersAndText.split(' ', 1)
+  const text = lettersAndText.slice(letters.length + 1)
   if (text === '') return []
   let letter = 0
   let immediates = 0
@@ -295,7 +305,7 @@ function readOperands(mnemonic: string, text: string, letters: string): Operand[
     const where = letters[letter++]
     const shape = shapeOf(plain)
     if (shape === undefined || where === undefined)
-      throw new Error(`${mnemonic} ${text} (${letters}): cannot read ${plain}`)
+      throw new Error(`cannot read operand ${plain} of ${letters} ${text}`)
     const field =
       where === 'I' || where === 'D' ? (immediates++ === 0 ? 'imm' : 'imm2') : fieldOf(where, shape.kind)
     return {
