@@ -1,0 +1,115 @@
+/** What a user can do wrong on the command line. Exit statuses are xl's: 2 for wrong usage, 1 for nearly all else. */
+import { defineErrors } from '../base/errors.ts'
+
+const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
+
+export const cliErrors = defineErrors({
+  XT_NO_SUCH_COMMAND: {
+    title: 'No command has this name',
+    message: (name: string, _near: readonly string[]) => `command not implemented: ${name}`,
+    hint: (_name: string, near: readonly string[]) =>
+      near.length === 0 ? '`xt help` lists the commands.' : `Did you mean ${near.join(' or ')}?`,
+  },
+  XT_AMBIGUOUS_COMMAND: {
+    title: 'A shortened command fits several commands',
+    message: (name: string, fits: readonly string[]) =>
+      `command not implemented: ${name} could be ${fits.join(', ')}`,
+  },
+  XT_NO_DRY_RUN: {
+    title: 'A command that cannot be tried with -N',
+    message: (name: string) => `command does not implement -N (dryrun) option: ${name}`,
+  },
+  XT_GLOBAL_OPTION: {
+    title: 'An option before the command that does not exist',
+    message: (option: string) => `unknown global option: ${option}`,
+    hint: 'Options of a command stand after it.',
+  },
+  XT_TOO_FEW_ARGUMENTS: {
+    title: 'A command needs more arguments',
+    message: (command: string, count: number) =>
+      `'xt ${command}' requires at least ${plural(count, 'argument')}.`,
+    hint: (command: string) => `xt ${command} --help`,
+    exit: 2,
+  },
+  XT_TOO_MANY_ARGUMENTS: {
+    title: 'A command has no use for these arguments',
+    message: (command: string, extra: readonly string[]) =>
+      `'xt ${command}' does not take ${extra.map((word) => `"${word}"`).join(', ')}.`,
+    hint: (command: string) => `xt ${command} --help`,
+    exit: 2,
+  },
+  XT_UNKNOWN_OPTION: {
+    title: 'A command does not have this option',
+    message: (_command: string, option: string) => `option \`${option}' not supported.`,
+    hint: (command: string) => `xt ${command} --help`,
+    exit: 2,
+  },
+  XT_USAGE: {
+    title: 'A command was called in a way it does not understand',
+    message: (_command: string, what: string) => what,
+    hint: (command: string) => `xt ${command} --help`,
+    exit: 2,
+  },
+  XT_ALL_OR_DOMAIN: {
+    title: 'Neither a domain nor -a was given',
+    message: () => 'You must specify -a or a domain id.',
+  },
+  XT_NO_CONFIG_FILE: {
+    title: 'create without a configuration file',
+    message: () => 'Config file not specified',
+    hint: 'xt create FILE [key=value ...]',
+    exit: 6,
+  },
+  XT_CREATE_STOPPED: {
+    title: 'The creation of a domain was stopped by the user',
+    message: (name: string) => `Stopped: nothing is left of ${name}.`,
+    // What a shell reports for a program that Ctrl-C ended.
+    exit: 130,
+  },
+  XT_TYPE: {
+    title: 'A type of guest that xt does not run',
+    message: (type: string) => `type="${type}": only PVH guests can run here`,
+    hint: (type: string) =>
+      type === 'pv'
+        ? 'Write type="pvh": Linux kernels since 4.19 built with CONFIG_PVH boot both ways. (Without a type, xl takes "pv".)'
+        : 'Write type="pvh" if its kernel can boot without firmware: kernel="FILE" and ramdisk="FILE".',
+  },
+  XT_NO_DOMID_FOR_NAME: {
+    title: 'domid: no domain has this name',
+    message: (name: string) => `Can't get domid of domain name '${name}', maybe this domain does not exist.`,
+  },
+  XT_NO_NAME_FOR_DOMID: {
+    title: 'domname: no domain has this number',
+    message: (number: string) =>
+      `Can't get domain name of domain id '${number}', maybe this domain does not exist.`,
+  },
+  XT_INVALID_DOMID: {
+    title: 'Something that is not a number stands where a domid should',
+    message: (text: string) => `Invalid domain id: ${text}`,
+  },
+  XT_NO_CONSOLE: {
+    title: 'The console of a domain cannot be reached',
+    message: (name: string, why: string) => `Unable to attach console of ${name}: ${why}`,
+  },
+  XT_CONSOLE_BUSY: {
+    title: 'Somebody else types into the console',
+    message: (name: string) => `The console of ${name} is in use by another \`xt console\`.`,
+    hint: (name: string) => `\`xt console -r ${name}\` watches without typing.`,
+    // xenconsole's status when it cannot lock the console (EAGAIN).
+    exit: 11,
+  },
+  XT_ESCAPE_KEY: {
+    title: 'The escape character of a console is not one character',
+    message: (text: string) => `escape character "${text}" is neither one character nor ^X`,
+    exit: 2,
+  },
+  XT_INTERNAL: {
+    title: 'A fault in xt itself',
+    message: (what: string) => `xt failed: ${what}`,
+    hint: 'This is a fault of xt. XT_DEBUG=1 shows where it happened.',
+  },
+  XT_SOME_FAILED: {
+    title: 'A command for several domains failed for some',
+    message: (verb: string, failed: readonly string[]) => `${verb} failed for ${failed.join(', ')}`,
+  },
+})

@@ -1,0 +1,54 @@
+/**
+ * From the words of a command line to the exit status: finds the command, runs it through oclif, reports errors.
+ *
+ * oclif parses options, prints help and loads the one command that is needed (oclif.manifest.json); the choice of
+ * the command (prefixes, xl's global options) and everything about errors is ours.
+ */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import type { Interfaces } from '@oclif/core'
+import { Config } from '@oclif/core/config'
+import { settings } from '@oclif/core/settings'
+import { reportError } from './report.ts'
+import { readCommandLine } from './verbs.ts'
+
+export interface Program {
+  /** Folder of package.json. */
+  readonly root: string
+  /** Commands are taken from src, not from dist. */
+  readonly fromSource?: boolean
+}
+
+/** Runs one command line; resolves with the exit status. */
+export async function main(argv: readonly string[], program: Program): Promise<number> {
+  settings.enableAutoTranspile = false
+  const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
+  try {
+    const config = await Config.load(loadOptions(program))
+    const { command, args } = readCommandLine(argv, config.commandIDs)
+    failed.command = command
+    if (command === undefined || asksForHelp(args)) {
+      const { Help } = await import('@oclif/core/help')
+      await new Help(config).showHelp(command === undefined ? [] : [command])
+      // xl's status for a bare `xl`: something was forgotten.
+      return command === undefined && args.length === 0 ? 1 : 0
+    }
+    await config.runCommand(command, [...args])
+    return typeof process.exitCode === 'number' ? process.exitCode : 0
+  } catch (error) {
+    return reportError(error, failed)
+  }
+}
+
+/** -h and --help, unless they are the value of something after `--`. */
+function asksForHelp(args: readonly string[]): boolean {
+  const end = args.indexOf('--')
+  return (end < 0 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
+}
+
+function loadOptions({ root, fromSource }: Program): Interfaces.LoadOptions {
+  const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  if (!fromSource) return { root, pjson }
+  const oclif = { ...pjson.oclif, commands: './src/commands' }
+  return { root, pjson: { ...pjson, oclif }, ignoreManifest: true }
+}

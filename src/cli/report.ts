@@ -1,0 +1,58 @@
+/**
+ * How a command that failed says so: one sentence on standard error, a hint below it, xl's exit status; with
+ * --json the same as an object on standard output. Never a stack, unless XT_DEBUG is set.
+ */
+
+import { XtError } from '../base/errors.ts'
+import type { ConfigError } from '../config/errors.ts'
+import { cliErrors } from './errors.ts'
+import { problemText } from './problem-text.ts'
+
+export interface FailedCommand {
+  /** Id of the command, if one was found. */
+  readonly command: string | undefined
+  readonly json: boolean
+}
+
+/** Prints the error and answers the exit status. */
+export function reportError(thrown: unknown, { command, json }: FailedCommand): number {
+  const status = exitStatus(thrown)
+  if (status !== undefined) return status
+  const error = toXtError(thrown, command ?? '')
+  process.stderr.write(errorText(error))
+  if (process.env['XT_DEBUG']) process.stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`)
+  if (json) {
+    const { code, message, hint } = error
+    process.stdout.write(`${JSON.stringify({ error: { code, message, hint } }, null, 2)}\n`)
+  }
+  return error.exit
+}
+
+function errorText(error: XtError): string {
+  if ('problems' in error) return (error as ConfigError).problems.map(problemText).join('')
+  return `${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`
+}
+
+/** oclif ends some paths by throwing the status (--help). */
+function exitStatus(thrown: unknown): number | undefined {
+  const { code, oclif } = (thrown ?? {}) as { code?: unknown; oclif?: { exit?: unknown } }
+  return code === 'EEXIT' && typeof oclif?.exit === 'number' ? oclif.exit : undefined
+}
+
+/** oclif's parser errors in xl's words; anything else that is no XtError is a fault of ours. */
+export function toXtError(thrown: unknown, command: string): XtError {
+  if (thrown instanceof XtError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  const parse = thrown as { args?: unknown; flags?: unknown; parse?: unknown }
+  const kind = thrown instanceof Error ? thrown.constructor.name : ''
+  if (kind === 'RequiredArgsError' && parse.args !== undefined) {
+    return cliErrors.XT_TOO_FEW_ARGUMENTS(command, (parse.args as unknown[]).length)
+  }
+  if (kind === 'UnexpectedArgsError') return cliErrors.XT_TOO_MANY_ARGUMENTS(command, parse.args as string[])
+  if (kind === 'NonExistentFlagsError') {
+    const [first = ''] = parse.flags as string[]
+    return cliErrors.XT_UNKNOWN_OPTION(command, first.replace(/^-+/, ''))
+  }
+  if (parse.parse !== undefined) return cliErrors.XT_USAGE(command, message.split('\n')[0] ?? message)
+  return cliErrors.XT_INTERNAL(message)
+}

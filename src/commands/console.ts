@@ -1,0 +1,32 @@
+import { boolean, string } from '@oclif/core/flags'
+import { domainArg, XtCommand } from '../cli/command.ts'
+import { runConsole } from '../cli/console-session.ts'
+import { DEFAULT_ESCAPE, parseEscapeKey } from '../cli/escape-key.ts'
+import { findDomain } from '../engine/domains.ts'
+
+export default class Console extends XtCommand {
+  static override enableJsonFlag = false
+  static override summary = "Attach to a domain's console; Ctrl-] leaves."
+  static override description =
+    `What the guest printed before is shown first. One console at a time can type; others may watch with -r.
+Without a terminal on standard input, what is read there is typed as it is.`
+  static override args = { domain: domainArg }
+  static override flags = {
+    'read-only': boolean({ char: 'r', summary: 'Only watch; Ctrl-C leaves, too.' }),
+    escape: string({ char: 'e', helpValue: 'CHAR', summary: 'Key that leaves: one character or ^X.' }),
+    'no-replay': boolean({ summary: 'Leave out what was printed before.' }),
+    type: string({ char: 't', options: ['pv'], summary: 'Kind of console: a PVH guest has this one only.' }),
+  }
+  static override examples = [
+    '<%= config.bin %> console debian',
+    '<%= config.bin %> console -r 3 | tee boot.log',
+  ]
+
+  async run(): Promise<void> {
+    const { args, flags } = await this.parse(Console)
+    const escapeKey = flags.escape === undefined ? DEFAULT_ESCAPE : parseEscapeKey(flags.escape)
+    const domain = await findDomain(this.paths, args.domain)
+    const mode = flags['read-only'] ? 'read' : 'write'
+    await runConsole(domain, { mode, escapeKey, replay: !flags['no-replay'] })
+  }
+}

@@ -1,0 +1,19 @@
+import { boolean } from '@oclif/core/flags'
+import { domainArg, XtCommand } from '../cli/command.ts'
+import { connectDomain, findDomain } from '../engine/domains.ts'
+
+export default class Destroy extends XtCommand {
+  static override summary = 'Terminate a domain immediately, as if its power were cut.'
+  static override args = { domain: domainArg }
+  static override flags = {
+    force: boolean({ char: 'f', summary: "Accepted as xl's: there is no domain 0 to protect." }),
+  }
+
+  async run(): Promise<{ domid: number }> {
+    const { args } = await this.parse(Destroy)
+    const domain = await findDomain(this.paths, args.domain)
+    using client = await connectDomain(domain)
+    await client.destroy()
+    return { domid: domain.domid }
+  }
+}

@@ -1,0 +1,20 @@
+import { string } from '@oclif/core/args'
+import { XtCommand } from '../cli/command.ts'
+import { cliErrors } from '../cli/errors.ts'
+import { listDomains } from '../engine/domains.ts'
+
+export default class Domname extends XtCommand {
+  static override summary = 'Convert a domain id to a domain name.'
+  static override args = {
+    domid: string({ required: true, ignoreStdin: true, description: 'number of a domain' }),
+  }
+
+  async run(): Promise<{ name: string }> {
+    const { args } = await this.parse(Domname)
+    if (!/^[0-9]+$/.test(args.domid)) throw cliErrors.XT_INVALID_DOMID(args.domid)
+    const found = (await listDomains(this.paths)).find(({ domid }) => domid === Number(args.domid))
+    if (found === undefined) throw cliErrors.XT_NO_NAME_FOR_DOMID(args.domid)
+    this.log(found.name)
+    return { name: found.name }
+  }
+}

@@ -1,0 +1,11 @@
+import { GuestRequestCommand } from '../cli/guest-request-command.ts'
+import type { Asked } from '../cli/guest-requests.ts'
+
+export default class Reboot extends GuestRequestCommand {
+  static override summary = 'Ask a guest to reboot.'
+
+  async run(): Promise<Asked[]> {
+    const { args, flags } = await this.parse(Reboot)
+    return await this.ask('reboot', args.domain, flags.all)
+  }
+}

@@ -1,0 +1,11 @@
+import { GuestRequestCommand } from '../cli/guest-request-command.ts'
+import type { Asked } from '../cli/guest-requests.ts'
+
+export default class Shutdown extends GuestRequestCommand {
+  static override summary = 'Ask a guest to shut down.'
+
+  async run(): Promise<Asked[]> {
+    const { args, flags } = await this.parse(Shutdown)
+    return await this.ask('shutdown', args.domain, flags.all)
+  }
+}
