@@ -91,6 +91,15 @@ export const errors = defineErrors({
     title: 'A file that the configuration names cannot be read',
     message: (key: string, path: string, why: string) => `${key} ${path}: ${why}`,
   },
+  XT_TYPE_UNSUPPORTED: {
+    title: 'A kind of guest that xt cannot run',
+    message: (type: string) => `type="${type}": only PVH guests can be run`,
+    hint: 'Most kernels that run as PV guests run as PVH guests too: say type="pvh".',
+  },
+  XT_BROKEN_OFF: {
+    title: 'A domain was destroyed while it was being made',
+    message: (name: string) => `domain ${name} was destroyed while it was being made`,
+  },
   XT_VM_FAILED: {
     title: 'The machine stopped because of a fault of ours or of a plugin',
     message: (why: string) => `the machine was stopped: ${why}`,

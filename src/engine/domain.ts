@@ -1,0 +1,360 @@
+/**
+ * One domain in its process: place in the registry, control socket, xenstore nodes, VM, and what happens when the
+ * guest ends. What it needs from outside comes with `DomainHost`, so that tests run it in-process.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Domid } from '../base/brand.ts'
+import type { Log } from '../base/log.ts'
+import type { MachineMemory } from '../base/machine-memory.ts'
+import type { Action, DomainConfig } from '../config/schema.ts'
+import type { XenstoreClient } from '../xen/xenhost.ts'
+import { removeDomain } from '../xen/xenstore/domain-tree.ts'
+import { actionFor, preservedName, stepsOf } from './actions.ts'
+import { type Claim, claimDomain } from './claim.ts'
+import type { DomainEvent, DomainInfo } from './control.ts'
+import { ControlServer } from './control-server.ts'
+import { dumpCore } from './coredump.ts'
+import type { DriverClock } from './driver.ts'
+import { errors } from './errors.ts'
+import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
+import type { Plugin, VcpuStartState } from './plugin.ts'
+import { renameInStore, requestOfGuest, writeDomainTree } from './store-nodes.ts'
+import { type GuestEnd, Vm } from './vm.ts'
+
+/** A connection to the store that is closed at the end. */
+export type StoreConnection = XenstoreClient & AsyncDisposable
+
+export interface GuestFiles {
+  readonly kernel: Uint8Array
+  readonly ramdisk?: Uint8Array
+}
+
+export interface DomainHost {
+  readonly paths: XtPaths
+  readonly log: Log
+  readonly clock: DriverClock
+  /** Milliseconds since 1970. */
+  now(): number
+  openStore(): Promise<StoreConnection>
+  loadPlugins(config: DomainConfig): Promise<readonly Plugin[]>
+  /** Puts the guest into memory. */
+  buildGuest(memory: MachineMemory, config: DomainConfig, files: GuestFiles): VcpuStartState
+  /** Starts another domain process for a configuration; settles when its guest runs. */
+  restart(config: DomainConfig): Promise<Domid>
+  /** One line of progress for the command that waits. */
+  progress(line: string): void
+}
+
+export interface DomainOptions {
+  readonly paused: boolean
+  /** Whether on_* are carried out. */
+  readonly monitor: boolean
+  readonly pluginSettings: Readonly<Record<string, unknown>>
+}
+
+/** Two starts of one domain are at least this far apart, so that a guest that ends at once leaves the host some rest. */
+const RESTART_MS = 2000
+
+export class Domain {
+  /** Settles when nothing is left of the domain: true unless it could not be made or a fault of ours ended it. */
+  readonly finished: Promise<boolean>
+  readonly #host: DomainHost
+  readonly #options: DomainOptions
+  readonly #server: ControlServer
+  readonly #finish: (clean: boolean) => void
+  readonly #createdMs: number
+  #config: DomainConfig
+  #created: Promise<Domid> | undefined
+  #claim: Claim | undefined
+  #store: StoreConnection | undefined
+  #vm: Vm | undefined
+  #destroyAsked = false
+  #released: Promise<void> | undefined
+
+  constructor(config: DomainConfig, options: DomainOptions, host: DomainHost) {
+    this.#config = config
+    this.#options = options
+    this.#host = host
+    this.#createdMs = host.now()
+    const finished = Promise.withResolvers<boolean>()
+    this.finished = finished.promise
+    this.#finish = finished.resolve
+    this.#server = new ControlServer({
+      info: () => this.#info(),
+      pause: () => this.#runningVm('pause').pause().then(nothing),
+      unpause: () => this.#runningVm('unpause').unpause().then(nothing),
+      shutdown: () => this.#askGuest('poweroff').then(nothing),
+      reboot: () => this.#askGuest('reboot').then(nothing),
+      destroy: () => this.destroy().then(nothing),
+      rename: ({ name }) => this.#rename(name).then(nothing),
+    })
+  }
+
+  /** Builds the domain and, unless it is to stay paused, lets it run. If it rejects, nothing is left. */
+  create(): Promise<Domid> {
+    this.#created ??= this.#create().catch(async (error: unknown) => {
+      await this.#release()
+      void this.#close(false)
+      throw error
+    })
+    return this.#created
+  }
+
+  /** Ends the domain at once, also one that is being made; settles when everything is released. */
+  async destroy(): Promise<void> {
+    this.#destroyAsked = true
+    await this.#vm?.destroy()
+    // A creation that is broken off releases what it had.
+    await this.#created?.catch(() => undefined)
+    await this.#release()
+    // Not awaited: it waits for the answer to the request that led here.
+    void this.#close(true)
+  }
+
+  async #create(): Promise<Domid> {
+    const host = this.#host
+    const config = this.#config
+    if (config.type !== 'pvh') throw errors.XT_TYPE_UNSUPPORTED(config.type)
+    // Slow things begin together; all must have ended before one that failed ends the rest.
+    const [claim, files, plugins] = await allOf([
+      this.#enterRegistry(),
+      readGuestFiles(config),
+      host.loadPlugins(config),
+    ])
+    this.#mustGoOn()
+    this.#store = await host.openStore()
+    await writeDomainTree(this.#store, claim.domid, config, this.#createdMs, consoleSocket(claim.dir))
+    this.#mustGoOn()
+    const vm = this.#makeVm(claim, plugins, (memory) => host.buildGuest(memory, config, files))
+    this.#vm = vm
+    await vm.build()
+    void vm.failed.then((cause) => this.#onFailure(cause))
+    void vm.ended.then((end) => this.#onEnd(end))
+    if (!this.#options.paused) await vm.unpause()
+    return claim.domid
+  }
+
+  async #enterRegistry(): Promise<Claim> {
+    const { name, uuid } = this.#config
+    const claim = await claimDomain(this.#host.paths, { name, uuid }, (path) => this.#server.listen(path))
+    this.#claim = claim
+    return claim
+  }
+
+  #makeVm(claim: Claim, plugins: readonly Plugin[], boot: (memory: MachineMemory) => VcpuStartState): Vm {
+    const host = this.#host
+    const config = this.#config
+    return new Vm({
+      info: {
+        domid: claim.domid,
+        name: config.name,
+        uuid: config.uuid,
+        vcpus: config.vcpus,
+        maxVcpus: config.maxVcpus,
+        // The guest is shown all that it may ever have, and balloons down to memoryKiB.
+        memoryBytes: config.maxMemoryKiB * 1024,
+        runDir: claim.dir,
+        config,
+      },
+      plugins,
+      settings: this.#options.pluginSettings,
+      log: host.log,
+      clock: host.clock,
+      boot,
+      notice: (line) => {
+        host.log.warn(line)
+        host.progress(line)
+      },
+      onState: (state) => this.#tell({ type: 'state', state }),
+    })
+  }
+
+  /** Passes an event on to those who subscribed; also for the log, whose lines come from outside. */
+  tellLog(event: DomainEvent & { type: 'log' }): void {
+    this.#tell(event)
+  }
+
+  #tell(event: DomainEvent): void {
+    this.#server.tell(event)
+  }
+
+  #info(): DomainInfo {
+    const { paths } = this.#host
+    const config = this.#config
+    const vm = this.#vm
+    const end = vm?.end
+    return {
+      domid: this.#claim?.domid ?? 0,
+      name: config.name,
+      uuid: config.uuid,
+      pid: process.pid,
+      state: vm?.state ?? 'building',
+      pauseCount: vm?.pauseCount ?? 1,
+      ...(end === undefined ? {} : { shutdownReason: end.reason }),
+      ...(end?.detail === undefined ? {} : { detail: end.detail }),
+      memoryMiB: Math.floor(config.memoryKiB / 1024),
+      vcpus: vm?.vcpus() ?? [],
+      createdMs: this.#createdMs,
+      waitingFor: vm?.openCalls() ?? [],
+      log: domainLog(paths, config.name),
+      config,
+    }
+  }
+
+  #runningVm(what: string): Vm {
+    if (this.#vm === undefined) throw errors.XT_NOT_NOW(what, 'building')
+    return this.#vm
+  }
+
+  async #askGuest(what: 'poweroff' | 'reboot'): Promise<void> {
+    const { state } = this.#runningVm(what)
+    if (state !== 'running' && state !== 'paused') throw errors.XT_NOT_NOW(what, state)
+    await requestOfGuest(this.#store!, this.#claim!.domid, what, this.#host.clock)
+  }
+
+  async #rename(name: string): Promise<void> {
+    if (this.#claim === undefined || this.#store === undefined) throw errors.XT_NOT_NOW('rename', 'building')
+    this.#claim.rename(name)
+    this.#config = { ...this.#config, name }
+    await renameInStore(this.#store, this.#claim.domid, this.#config.uuid, name)
+    this.#tell({ type: 'renamed', name })
+  }
+
+  async #onEnd({ reason, detail }: GuestEnd): Promise<void> {
+    const { log } = this.#host
+    const { domid } = this.#claim!
+    const action = this.#options.monitor ? actionFor(this.#config, reason) : 'preserve'
+    log.info(`Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`)
+    if (detail !== undefined) log.info(detail)
+    this.#tell({ type: 'shutdown', reason, action, ...(detail === undefined ? {} : { detail }) })
+    if (!this.#options.monitor) return
+    log.info(`Action for shutdown reason code ${reason} is ${action}`)
+    try {
+      await this.#carryOut(action)
+    } catch (error) {
+      await this.#onFailure(error)
+    }
+  }
+
+  async #carryOut(action: Action): Promise<void> {
+    const { log } = this.#host
+    const { domid } = this.#claim!
+    const steps = stepsOf(action)
+    const config = this.#config
+    if (action === 'soft-reset') log.error('a soft reset is not possible here: the domain is destroyed')
+    if (steps.dump) this.#dump()
+    if (steps.rename) {
+      const kept = preservedName(config.name, new Date(this.#host.now()))
+      log.info(`Preserving domain ${domid} ${config.name} with suffix${kept.slice(config.name.length)}`)
+      await this.#rename(kept)
+    }
+    if (!steps.keep) {
+      log.info(`Domain ${domid} needs to be cleaned up: destroying the domain`)
+      await this.#release()
+    }
+    log.info(`Done. ${steps.restart ? 'Rebooting' : 'Exiting'} now`)
+    if (steps.restart) await this.#restart(config)
+    if (!steps.keep) await this.#close(true)
+  }
+
+  #dump(): void {
+    const { log, paths } = this.#host
+    const path = join(dumpDir(paths), fileName(this.#config.name))
+    log.info(`dumping core to ${path}`)
+    try {
+      dumpCore(this.#vm!.memory!, path)
+    } catch (error) {
+      log.error(`core dump failed: ${error instanceof Error ? error.message : String(error)}`)
+    }
+  }
+
+  async #restart(config: DomainConfig): Promise<void> {
+    const { clock, log, now, restart } = this.#host
+    const rest = RESTART_MS - (now() - this.#createdMs)
+    if (rest > 0) await new Promise<void>((settle) => clock.after(rest, settle))
+    if (this.#destroyAsked) return
+    try {
+      this.#tell({ type: 'restarted', domid: await restart(config) })
+    } catch (error) {
+      log.error(`the domain could not be started again: ${String(error)}`)
+    }
+  }
+
+  /** A fault of ours or of a plugin while the guest ran: report, and leave nothing. */
+  async #onFailure(cause: unknown): Promise<void> {
+    const { log } = this.#host
+    const why = cause instanceof Error ? cause : new Error(String(cause))
+    log.error(errors.XT_VM_FAILED(why.message).message)
+    if (why.stack !== undefined) log.error(why.stack)
+    await this.#release()
+    await this.#close(false)
+  }
+
+  #release(): Promise<void> {
+    this.#released ??= this.#releaseAll()
+    return this.#released
+  }
+
+  async #releaseAll(): Promise<void> {
+    const { log } = this.#host
+    for (const failure of (await this.#vm?.destroy()) ?? []) log.error(failure.message)
+    const claim = this.#claim
+    const store = this.#store
+    if (claim !== undefined && store !== undefined) {
+      try {
+        await removeDomain(store, claim.domid, this.#config.uuid)
+        await store[Symbol.asyncDispose]()
+      } catch (error) {
+        log.error(`removing the domain from xenstore: ${String(error)}`)
+      }
+    }
+    claim?.release()
+  }
+
+  async #close(clean: boolean): Promise<void> {
+    await this.#server.close()
+    this.#finish(clean)
+  }
+
+  #mustGoOn(): void {
+    if (this.#destroyAsked) throw errors.XT_BROKEN_OFF(this.#config.name)
+  }
+}
+
+const nothing = (): null => null
+
+/** Like Promise.all, but settles only when all have; the first in order that failed decides. */
+async function allOf<T extends readonly unknown[]>(
+  promises: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  const results = await Promise.allSettled(promises)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
+}
+
+async function readGuestFiles(config: DomainConfig): Promise<GuestFiles> {
+  if (config.kernel === undefined) throw errors.XT_KERNEL_MISSING()
+  const [kernel, ramdisk] = await allOf([
+    readGuestFile('kernel', config.kernel),
+    config.ramdisk === undefined ? Promise.resolve(undefined) : readGuestFile('ramdisk', config.ramdisk),
+  ])
+  return ramdisk === undefined ? { kernel } : { kernel, ramdisk }
+}
+
+async function readGuestFile(key: string, path: string): Promise<Uint8Array> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw errors.XT_FILE_UNREADABLE(key, path, reasonOf(error as NodeJS.ErrnoException))
+  }
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  const known: Record<string, string> = {
+    ENOENT: 'there is no such file',
+    EACCES: 'you may not read it',
+    EISDIR: 'it is a directory',
+  }
+  return known[error.code ?? ''] ?? error.message
+}
