@@ -1,0 +1,180 @@
+/**
+ * Views of the store: directly on it, or inside a transaction.
+ *
+ * A transaction works on a snapshot. It notes what it looked at, and the changes it made in order. Its end
+ * compares what it looked at with the store of now: if anything of that differs the transaction conflicts
+ * (EAGAIN) and nothing of it happens, otherwise its changes are made again, on the store of now. Writing what
+ * one never read does not conflict; creating two different children of one directory does not either.
+ */
+import { childOf, parentOf } from './node-path.ts'
+import type { Perms } from './perms.ts'
+import { childNames, type Node, type Store } from './store.ts'
+
+/** What of a node was looked at; whether it exists always counts. */
+export const SEES = { EXISTENCE: 0, VALUE: 1, PERMS: 2, CHILDREN: 4 } as const
+
+/** One change of the tree, the unit of transactions and of the journal. */
+export type Change =
+  | { readonly op: 'put'; readonly path: string; readonly value: Uint8Array; readonly perms: Perms }
+  | { readonly op: 'remove'; readonly path: string }
+
+/** What watches need to know about a change. */
+export interface Touched {
+  readonly path: string
+  /** `exact`: a node that went with one above it: only watches on this very path are told. */
+  readonly match: 'subtree' | 'exact'
+  /** Whoever may read by any of these may be told. */
+  readonly readers: readonly Perms[]
+}
+
+/** How requests see the tree. */
+export interface View {
+  find(path: string, sees: number): Node | undefined
+  put(path: string, value: Uint8Array, perms: Perms): void
+  remove(path: string): void
+  /** Nodes and bytes owned by a domain, as this view sees it. */
+  usage(domid: number): { readonly nodes: number; readonly bytes: number }
+}
+
+/** Makes one change and says what was touched. */
+export function applyChange(store: Store, change: Change): Touched[] {
+  const { path } = change
+  const old = store.find(path)
+  const parent = path === '/' ? undefined : store.find(parentOf(path))
+  const above = parent === undefined ? [] : [parent.perms]
+  if (change.op === 'put') {
+    const before = old === undefined ? [] : [old.perms]
+    store.put(path, change.value, change.perms)
+    return [{ path, match: 'subtree', readers: [change.perms, ...above, ...before] }]
+  }
+  const touched: Touched[] = []
+  const visit = (at: string, node: Node, up: readonly Perms[]) => {
+    for (const name of childNames(node)) visit(childOf(at, name), node.children.get(name)!, [node.perms])
+    touched.push({ path: at, match: at === path ? 'subtree' : 'exact', readers: [node.perms, ...up] })
+  }
+  if (old !== undefined) visit(path, old, above)
+  store.remove(path)
+  return touched
+}
+
+/** Works on the store itself. `changes` and `touched` tell afterwards what was done. */
+export class DirectView implements View {
+  readonly changes: Change[] = []
+  readonly touched: Touched[] = []
+  readonly #store: Store
+
+  constructor(store: Store) {
+    this.#store = store
+  }
+
+  find(path: string): Node | undefined {
+    return this.#store.find(path)
+  }
+
+  put(path: string, value: Uint8Array, perms: Perms): void {
+    this.apply({ op: 'put', path, value, perms })
+  }
+
+  remove(path: string): void {
+    this.apply({ op: 'remove', path })
+  }
+
+  apply(change: Change): void {
+    this.touched.push(...applyChange(this.#store, change))
+    this.changes.push(change)
+  }
+
+  usage(domid: number): { readonly nodes: number; readonly bytes: number } {
+    return this.#store.usage(domid)
+  }
+}
+
+export class Transaction implements View {
+  readonly #before: Store
+  readonly #now: Store
+  readonly #seen = new Map<string, number>()
+  /** Paths written or removed, in the order of the first time: bounds memory and gives the order of events. */
+  readonly #changed = new Set<string>()
+  /** A transaction that a restart of the store interrupted: it goes on, but can only end in EAGAIN. */
+  readonly #doomed: boolean
+
+  constructor(store: Store, doomed = false) {
+    this.#before = store.snapshot()
+    this.#now = this.#before.snapshot()
+    this.#doomed = doomed
+  }
+
+  /** Paths that it has looked at: what its memory is bounded by. */
+  get breadth(): number {
+    return this.#seen.size
+  }
+
+  /** Nodes that `domid` gained through it. */
+  gained(domid: number): number {
+    return this.#now.usage(domid).nodes - this.#before.usage(domid).nodes
+  }
+
+  find(path: string, sees: number): Node | undefined {
+    this.#note(path, sees)
+    return this.#now.find(path)
+  }
+
+  put(path: string, value: Uint8Array, perms: Perms): void {
+    this.#note(path, SEES.EXISTENCE)
+    this.#now.put(path, value, perms)
+    this.#changed.add(path)
+  }
+
+  remove(path: string): void {
+    for (const [each] of this.#now.walk(path)) {
+      this.#note(each, SEES.CHILDREN)
+      this.#changed.add(each)
+    }
+    this.#now.remove(path)
+  }
+
+  usage(domid: number): { readonly nodes: number; readonly bytes: number } {
+    return this.#now.usage(domid)
+  }
+
+  /** The changes to make on `store`, or undefined if the transaction conflicts with what happened since. */
+  conclude(store: Store): readonly Change[] | undefined {
+    if (this.#doomed) return undefined
+    for (const [path, sees] of this.#seen) {
+      const then = this.#before.find(path)
+      const now = store.find(path)
+      if (then === undefined || now === undefined) {
+        if (then !== now) return undefined
+        continue
+      }
+      if ((sees & SEES.VALUE) !== 0 && then.value !== now.value) return undefined
+      if ((sees & SEES.PERMS) !== 0 && then.perms !== now.perms) return undefined
+      if ((sees & SEES.CHILDREN) !== 0 && then.listed !== now.listed) return undefined
+    }
+    return this.#outcome()
+  }
+
+  /** From the tree before to the tree after, each node at most once, parents before their children. */
+  #outcome(): Change[] {
+    const changes: Change[] = []
+    const done = new Set<string>()
+    const settle = (path: string) => {
+      if (done.has(path) || !this.#changed.has(path)) return
+      done.add(path)
+      const node = this.#now.find(path)
+      const parent = parentOf(path)
+      if (node !== undefined) {
+        settle(parent)
+        changes.push({ op: 'put', path, value: node.value, perms: node.perms })
+      } else if (this.#before.find(path) !== undefined && this.#now.find(parent) !== undefined) {
+        changes.push({ op: 'remove', path })
+      }
+    }
+    for (const path of this.#changed) settle(path)
+    return changes
+  }
+
+  #note(path: string, sees: number): void {
+    this.#seen.set(path, (this.#seen.get(path) ?? 0) | sees)
+  }
+}

@@ -1,0 +1,267 @@
+/**
+ * Carries a guest's xenstore ring to the store and back (xen-abi: xenstore page; docs/misc/xenstore-ring.txt).
+ * Whole packets only, and requests are kept until they are answered: when the store restarts, the guest notices
+ * nothing, what it asked is asked again. Understands the ring's reconnection and error fields.
+ */
+import { connect, type Socket } from 'node:net'
+import type { Domid, Gfn } from '../base/brand.ts'
+import { type GuestMemory, PAGE_SIZE } from '../base/machine-memory.ts'
+import { BROKEN, BytePipe, XENSTORE_RING } from '../xen/ring/byte-ring.ts'
+import { SERVER_FEATURES } from '../xen/xenstore/requests.ts'
+import { encodePacket, PacketReader, XS } from '../xen/xenstore/wire.ts'
+import { errors } from './errors.ts'
+import { GUEST_WELCOME, type GuestHello } from './places.ts'
+
+export interface GuestLinkOptions {
+  readonly memory: GuestMemory
+  /** Frame of the guest's ring page; something must be mapped there. */
+  readonly gfn: Gfn
+  /** Must be introduced (INTRODUCE) before. */
+  readonly domid: Domid
+  /** The store's guest socket. */
+  readonly socketPath: string
+  /** Calls the listener each time the guest notifies its store channel; answers how to end that. */
+  readonly onGuestEvent: (listener: () => void) => () => void
+  /** Notifies the guest's store port. */
+  readonly notifyGuest: () => void
+  /** Called when the store is gone, e.g. `() => ensureXenstored(runDir)`; without it the link ends then. */
+  readonly revive?: () => Promise<unknown>
+}
+
+export interface GuestLink extends AsyncDisposable {
+  /** Resolves when the link has ended; `why` is for people. */
+  readonly closed: Promise<{ readonly why: string }>
+  /** Ends the link: the store forgets the guest's watches and transactions. */
+  close(): Promise<void>
+}
+
+/** Fields behind the rings in struct xenstore_domain_interface. */
+const FIELD = { serverFeatures: 0x810, connection: 0x814, error: 0x818 } as const
+/** Values of `connection` and `error`. */
+const CONNECTED = 0
+const RECONNECT = 1
+const ERROR_RINGIDX = 2
+const ERROR_PROTO = 3
+/** Requests that are on their way to the store at a time; the guest's own limit in the store is lower. */
+const MAX_UNANSWERED = 64
+/** Bytes of answers that may wait for room in the ring. */
+const MAX_WAITING_BYTES = 65536
+const MAX_ANSWER_BYTES = 200
+
+/** Connects a guest's ring. Rejects with XT_XENSTORED_GUEST_REFUSED, e.g. if the domain is not introduced. */
+export async function attachGuestStore(options: GuestLinkOptions): Promise<GuestLink> {
+  const base = options.memory.hostOffset(options.gfn * PAGE_SIZE)
+  if (base < 0)
+    throw errors.XT_XENSTORED_GUEST_REFUSED(options.domid, `nothing is mapped at frame ${options.gfn}`)
+  const link = new RingLink(options, base)
+  await link.open(false)
+  return link
+}
+
+class RingLink implements GuestLink {
+  readonly closed: Promise<{ readonly why: string }>
+  readonly #options: GuestLinkOptions
+  readonly #base: number
+  readonly #pipe: BytePipe
+  readonly #unsubscribe: () => void
+  readonly #chunk = new Uint8Array(1024)
+  #requests = new PacketReader()
+  #unanswered: Uint8Array[] = []
+  #answers: Uint8Array[] = []
+  #waitingBytes = 0
+  #socket: Socket | undefined
+  /** The guest broke the protocol: nothing is read from its ring until it asks for a reconnection. */
+  #ignored = false
+  #ended = false
+  #resolveClosed: (end: { readonly why: string }) => void = () => {}
+
+  constructor(options: GuestLinkOptions, base: number) {
+    this.#options = options
+    this.#base = base
+    this.#pipe = new BytePipe(options.memory, base, XENSTORE_RING)
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    this.#setField(FIELD.serverFeatures, SERVER_FEATURES)
+    this.#unsubscribe = options.onGuestEvent(() => this.#onGuestEvent())
+  }
+
+  async open(resume: boolean): Promise<void> {
+    try {
+      this.#serve(await greet(this.#options, resume))
+    } catch (error) {
+      this.#end((error as Error).message)
+      throw error
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#end('closed')
+    await this.closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  #serve({ socket, rest }: Greeted): void {
+    const answers = new PacketReader()
+    const receive = (bytes: Uint8Array) => {
+      for (const packet of answers.push(bytes)) {
+        if (packet.type !== XS.WATCH_EVENT) this.#unanswered.shift()
+        this.#answers.push(encodePacket(packet))
+        this.#waitingBytes += packet.payload.length
+      }
+      this.#pump()
+    }
+    this.#socket = socket
+    socket.on('data', receive)
+    socket.on('drain', () => this.#pump())
+    socket.on('close', () => {
+      if (this.#socket === socket) void this.#lost()
+    })
+    for (const request of this.#unanswered) socket.write(request)
+    receive(rest)
+  }
+
+  #onGuestEvent(): void {
+    if (this.#field(FIELD.connection) === RECONNECT) this.#reconnect()
+    else this.#pump()
+  }
+
+  /** Moves what can be moved in both directions, and tells the guest if anything was. */
+  #pump(): void {
+    if (this.#ended) return
+    let moved = 0
+    while (!this.#ignored && this.#answers.length > 0) {
+      const bytes = this.#answers[0]!
+      const count = this.#pipe.write(bytes)
+      if (count === BROKEN) this.#ignore(ERROR_RINGIDX)
+      if (count <= 0) break
+      moved += count
+      this.#waitingBytes -= count
+      if (count < bytes.length) this.#answers[0] = bytes.subarray(count)
+      else this.#answers.shift()
+    }
+    while (!this.#ignored && this.#mayRead()) {
+      const count = this.#pipe.read(this.#chunk)
+      if (count === BROKEN) this.#ignore(ERROR_RINGIDX)
+      if (count <= 0) break
+      moved += count
+      for (const packet of this.#requests.push(this.#chunk.subarray(0, count))) {
+        const bytes = encodePacket(packet)
+        this.#unanswered.push(bytes)
+        this.#socket?.write(bytes)
+      }
+      if (this.#requests.broken) this.#ignore(ERROR_PROTO)
+    }
+    if (this.#waitingBytes > MAX_WAITING_BYTES) this.#socket?.pause()
+    else this.#socket?.resume()
+    if (moved > 0) this.#options.notifyGuest()
+  }
+
+  #mayRead(): boolean {
+    return this.#unanswered.length < MAX_UNANSWERED && this.#socket?.writableNeedDrain !== true
+  }
+
+  /** GUEST: indices or lengths that cannot be: the ring is left alone, and the page says why. */
+  #ignore(error: number): void {
+    this.#ignored = true
+    this.#setField(FIELD.error, error)
+  }
+
+  /** The guest asks for a fresh start: both rings empty, no watches, no transactions. */
+  #reconnect(): void {
+    const old = this.#socket
+    this.#socket = undefined
+    this.#requests = new PacketReader()
+    this.#unanswered = []
+    this.#answers = []
+    this.#waitingBytes = 0
+    this.#ignored = false
+    const restart = () => {
+      this.#pipe.reset()
+      this.#setField(FIELD.error, 0)
+      // ORDER: the guest uses the rings again when it sees this field change.
+      this.#setField(FIELD.connection, CONNECTED)
+      this.#options.notifyGuest()
+    }
+    const again = () => void this.open(false).then(restart, () => {})
+    if (old === undefined || old.destroyed) again()
+    else {
+      // The store must have seen the old connection go before it takes a new one of the same domain.
+      old.once('close', again)
+      old.end()
+    }
+  }
+
+  async #lost(): Promise<void> {
+    this.#socket = undefined
+    if (this.#ended) return
+    try {
+      if (this.#options.revive === undefined) throw new Error('the store is gone')
+      await this.#options.revive()
+      await this.open(true)
+    } catch (error) {
+      this.#end((error as Error).message)
+    }
+  }
+
+  #end(why: string): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#unsubscribe()
+    const socket = this.#socket
+    this.#socket = undefined
+    if (socket === undefined || socket.destroyed) this.#resolveClosed({ why })
+    else {
+      socket.once('close', () => this.#resolveClosed({ why }))
+      socket.destroy()
+    }
+  }
+
+  #field(offset: number): number {
+    return Atomics.load(this.#options.memory.i32, (this.#base + offset) >> 2)
+  }
+
+  #setField(offset: number, value: number): void {
+    Atomics.store(this.#options.memory.i32, (this.#base + offset) >> 2, value)
+  }
+}
+
+interface Greeted {
+  readonly socket: Socket
+  /** Bytes of the wire that came with the store's answer. */
+  readonly rest: Uint8Array
+}
+
+/** Says which domain this is and waits for the store's word. */
+function greet(options: GuestLinkOptions, resume: boolean): Promise<Greeted> {
+  return new Promise((resolve, reject) => {
+    const refuse = (why: string) => {
+      socket.destroy()
+      reject(errors.XT_XENSTORED_GUEST_REFUSED(options.domid, why))
+    }
+    const socket = connect(options.socketPath)
+    const hello: GuestHello = { domid: options.domid, resume }
+    let head = Buffer.alloc(0)
+    const onError = (error: Error) => refuse(error.message)
+    const onClose = () => refuse('it ended the connection')
+    const onData = (bytes: Buffer) => {
+      head = Buffer.concat([head, bytes])
+      const end = head.indexOf('\n')
+      if (end < 0 && head.length < MAX_ANSWER_BYTES) return
+      socket.off('data', onData)
+      socket.off('error', onError)
+      socket.off('close', onClose)
+      socket.on('error', () => {})
+      const answer = head.subarray(0, Math.max(end, 0)).toString()
+      if (answer !== GUEST_WELCOME) refuse(answer)
+      else resolve({ socket, rest: head.subarray(end + 1) })
+    }
+    socket.on('error', onError)
+    socket.on('close', onClose)
+    socket.on('data', onData)
+    socket.on('connect', () => socket.write(`${JSON.stringify(hello)}\n`))
+  })
+}
