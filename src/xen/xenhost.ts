@@ -36,8 +36,13 @@ export interface XenstoreClient {
   transaction<T>(body: (tx: XenstoreTx) => Promise<T>): Promise<T>
 }
 /** Opaque transaction id. */
-export interface XenstoreTx { readonly id: number }
-export interface XenstoreWatch extends AsyncDisposable { readonly path: string; readonly token: string }
+export interface XenstoreTx {
+  readonly id: number
+}
+export interface XenstoreWatch extends AsyncDisposable {
+  readonly path: string
+  readonly token: string
+}
 
 /** Hot path: synchronous. */
 export interface EvtchnClient {

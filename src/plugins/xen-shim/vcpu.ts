@@ -1,0 +1,46 @@
+/**
+ * The part of the Xen shim that lives in each vCPU's thread: hypercalls, Xen's CPUID leaves, the hypercall page's
+ * MSR, port 0xe9, timers, the upcall and runstate. Everything it knows lies in shared machine memory.
+ */
+import type { CreateVcpuExits, Vcpu, VcpuExits } from '../../base/vcpu.ts'
+import { SHUTDOWN } from '../../xen/abi/sched.ts'
+import { RUNSTATE } from '../../xen/abi/vcpu.ts'
+import { HYPERCALL_PAGE_MSR, xenCpuid } from '../../xen/cpuid.ts'
+import { Domain } from '../../xen/domain.ts'
+import { Call } from '../../xen/hypercall/call.ts'
+import { GuestLines } from '../../xen/hypercall/guest-lines.ts'
+import { hypercall } from '../../xen/hypercall/table.ts'
+import { writeHypercallPageMsr } from '../../xen/hypercall-page.ts'
+
+function createXenExits(vcpu: Vcpu): VcpuExits {
+  const domain = new Domain(vcpu.memory)
+  const lines = new GuestLines(domain.state, vcpu.log)
+  const call = new Call(domain, vcpu, lines)
+  const { index } = vcpu
+  const raise = (vector: number) => vcpu.raiseVector(index, vector)
+
+  return {
+    hypercall: (nr) => hypercall(call, nr),
+    cpuid: (leaf, subleaf, out) => xenCpuid(domain, index, leaf, subleaf, out),
+    // Write only: reads as zero.
+    rdmsr: (msr) => (msr === HYPERCALL_PAGE_MSR ? 0n : undefined),
+    wrmsr: (msr, value) =>
+      msr === HYPERCALL_PAGE_MSR && writeHypercallPageMsr(domain, value, vcpu.mode === 64),
+    // Reading 0xe9 answers 0xe9 where the port exists.
+    portIn: (_port, width) => (width === 1 ? 0xe9 : 0xffffffff >>> (32 - 8 * width)),
+    portOut: (_port, _width, value) => lines.put(value & 0xff),
+    deadline: () => domain.timers.deadline(index),
+    expire: (nowNs) => {
+      if (domain.timers.expire(index, nowNs)) vcpu.shutdown(domain.shutdownReason(SHUTDOWN.watchdog))
+    },
+    pendingVector: () => domain.upcall.pendingVector(index, raise),
+    lapicEnabled: () => domain.upcall.lapicEnabled(index),
+    runstate: (state, nowNs) => {
+      if (state === 'running') domain.evtchn.endPoll(index)
+      if (domain.state.getVcpu(index, 'runstate') !== RUNSTATE[state])
+        domain.runstate.change(index, state, nowNs)
+    },
+  }
+}
+
+export default createXenExits satisfies CreateVcpuExits
