@@ -1,0 +1,94 @@
+/**
+ * Makes the demo's initramfs: busybox and a small /init (init.sh) in a gzip-compressed cpio archive.
+ *
+ *   node scripts/assets/make-initramfs.ts
+ *
+ * prints its path. No root needed: device nodes are written into the archive, not onto a disk.
+ */
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { XtError } from '../../src/base/errors.ts'
+import { assetCache } from './cache.ts'
+import { type CpioEntry, writeCpio } from './cpio.ts'
+import { exists } from './debian-package.ts'
+import { type AssetOptions, debianBusybox } from './fetch-debian-kernel.ts'
+
+export interface InitramfsOptions extends AssetOptions {
+  /** A static x86-64 busybox; by default Debian's is fetched. */
+  readonly busybox?: string
+  /** More files, for instance kernel modules or test programs. */
+  readonly extra?: readonly CpioEntry[]
+}
+
+const INITTAB = `hvc0::respawn:-/bin/sh
+::ctrlaltdel:/bin/reboot
+::shutdown:/bin/sync
+`
+const PROFILE = `export PATH=/bin HOME=/root TERM=linux PS1='\\u@\\h:\\w# '
+cd
+echo "Root shell on hvc0. 'poweroff' ends the guest, 'reboot' starts it again."
+`
+
+/**
+ * The kernel argument that makes this initramfs run a shell script and power off. The whole command line must stay
+ * below Linux' 2048 bytes.
+ */
+export function runArgument(script: string): string {
+  return `xt.run=${Buffer.from(script).toString('base64')}`
+}
+
+/**
+ * Path of an initramfs in the cache, made if it is not there. Equal contents have the same path.
+ * @throws XtError of assetErrors
+ */
+export async function initramfs(options: InitramfsOptions = {}): Promise<string> {
+  const busybox = await readFile(options.busybox ?? (await debianBusybox(options)))
+  const init = await readFile(new URL('init.sh', import.meta.url))
+  const archive = writeCpio(entries(busybox, init, options.extra ?? []))
+  const id = createHash('sha256').update(archive).digest('hex').slice(0, 12)
+  const directory = join(options.cache ?? assetCache(), 'initramfs')
+  const path = join(directory, `${id}.cpio.gz`)
+  if (await exists(path)) return path
+  options.onProgress?.('making the initramfs')
+  await mkdir(directory, { recursive: true })
+  const unfinished = `${path}.${process.pid}`
+  await writeFile(unfinished, gzipSync(archive, { level: 9 }))
+  await rename(unfinished, path)
+  return path
+}
+
+function entries(busybox: Uint8Array, init: Uint8Array, extra: readonly CpioEntry[]): CpioEntry[] {
+  const text = (path: string, content: string): CpioEntry => ({
+    path,
+    kind: 'file',
+    data: new TextEncoder().encode(content),
+  })
+  const directories = ['bin', 'dev', 'etc', 'proc', 'root', 'sys', 'tmp', 'usr', 'var', 'var/run', 'var/log']
+  return [
+    ...directories.map((path): CpioEntry => ({ path, kind: 'directory' })),
+    // The kernel opens it for init before devtmpfs is mounted.
+    { path: 'dev/console', kind: 'char-device', major: 5, minor: 1 },
+    { path: 'init', kind: 'file', data: init, mode: 0o755 },
+    { path: 'bin/busybox', kind: 'file', data: busybox, mode: 0o755 },
+    { path: 'bin/sh', kind: 'symlink', target: 'busybox' },
+    { path: 'sbin', kind: 'symlink', target: 'bin' },
+    { path: 'usr/bin', kind: 'symlink', target: '../bin' },
+    text('etc/inittab', INITTAB),
+    text('etc/profile', PROFILE),
+    text('etc/passwd', 'root:x:0:0:root:/root:/bin/sh\n'),
+    text('etc/group', 'root:x:0:\n'),
+    ...extra,
+  ]
+}
+
+if (import.meta.main) {
+  try {
+    console.log(await initramfs({ onProgress: (line) => console.error(line) }))
+  } catch (error) {
+    if (!(error instanceof XtError)) throw error
+    console.error(error.hint === undefined ? error.message : `${error.message}\n${error.hint}`)
+    process.exit(error.exit)
+  }
+}
