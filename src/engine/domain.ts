@@ -8,8 +8,6 @@ import type { Domid } from '../base/brand.ts'
 import type { Log } from '../base/log.ts'
 import type { MachineMemory } from '../base/machine-memory.ts'
 import type { Action, DomainConfig } from '../config/schema.ts'
-import type { XenstoreClient } from '../xen/xenhost.ts'
-import { removeDomain } from '../xen/xenstore/domain-tree.ts'
 import { actionFor, preservedName, stepsOf } from './actions.ts'
 import { type Claim, claimDomain } from './claim.ts'
 import type { DomainEvent, DomainInfo } from './control.ts'
@@ -19,11 +17,8 @@ import type { DriverClock } from './driver.ts'
 import { errors } from './errors.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin, VcpuStartState } from './plugin.ts'
-import { renameInStore, requestOfGuest, writeDomainTree } from './store-nodes.ts'
+import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
 import { type GuestEnd, Vm } from './vm.ts'
-
-/** A connection to the store that is closed at the end. */
-export type StoreConnection = XenstoreClient & AsyncDisposable
 
 export interface GuestFiles {
   readonly kernel: Uint8Array
@@ -124,7 +119,7 @@ export class Domain {
     ])
     this.#mustGoOn()
     this.#store = await host.openStore()
-    await writeDomainTree(this.#store, claim.domid, config, this.#createdMs, consoleSocket(claim.dir))
+    await enterStore(this.#store, claim.domid, config, this.#createdMs, consoleSocket(claim.dir))
     this.#mustGoOn()
     const vm = this.#makeVm(claim, plugins, (memory) => host.buildGuest(memory, config, files))
     this.#vm = vm
@@ -155,6 +150,7 @@ export class Domain {
         // The guest is shown all that it may ever have, and balloons down to memoryKiB.
         memoryBytes: config.maxMemoryKiB * 1024,
         runDir: claim.dir,
+        hostRunDir: host.paths.runDir,
         config,
       },
       plugins,
@@ -228,9 +224,10 @@ export class Domain {
     log.info(`Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`)
     if (detail !== undefined) log.info(detail)
     this.#tell({ type: 'shutdown', reason, action, ...(detail === undefined ? {} : { detail }) })
-    if (!this.#options.monitor) return
-    log.info(`Action for shutdown reason code ${reason} is ${action}`)
     try {
+      await this.#store!.domainShutdown(domid)
+      if (!this.#options.monitor) return
+      log.info(`Action for shutdown reason code ${reason} is ${action}`)
       await this.#carryOut(action)
     } catch (error) {
       await this.#onFailure(error)
@@ -303,7 +300,7 @@ export class Domain {
     const store = this.#store
     if (claim !== undefined && store !== undefined) {
       try {
-        await removeDomain(store, claim.domid, this.#config.uuid)
+        await leaveStore(store, claim.domid)
         await store[Symbol.asyncDispose]()
       } catch (error) {
         log.error(`removing the domain from xenstore: ${String(error)}`)

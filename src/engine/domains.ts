@@ -25,11 +25,14 @@ export interface DomainEntry {
   readonly dir: string
 }
 
-/** Removes what a killed domain left outside its directory: its nodes in xenstore. */
+/** Removes what a killed domain left in xenstore. */
 export type Forget = (paths: XtPaths, domid: Domid) => Promise<void>
 
 /** All live domains by number. What killed ones left behind is removed first. */
-export async function listDomains(paths: XtPaths, forget?: Forget): Promise<readonly DomainEntry[]> {
+export async function listDomains(
+  paths: XtPaths,
+  forget: Forget = forgetInStore,
+): Promise<readonly DomainEntry[]> {
   const alive: DomainEntry[] = []
   for (const entry of registered(paths)) {
     if (await isAlive(entry.dir)) alive.push(entry)
@@ -40,7 +43,11 @@ export async function listDomains(paths: XtPaths, forget?: Forget): Promise<read
 }
 
 /** The domain with this name, or with this number if it is made of digits (as xl has it). Rejects with XT_NO_SUCH_DOMAIN. */
-export async function findDomain(paths: XtPaths, nameOrDomid: string, forget?: Forget): Promise<DomainEntry> {
+export async function findDomain(
+  paths: XtPaths,
+  nameOrDomid: string,
+  forget: Forget = forgetInStore,
+): Promise<DomainEntry> {
   const byNumber = /^[0-9]+$/.test(nameOrDomid)
   const fits = (entry: DomainEntry) =>
     byNumber ? entry.domid === Number(nameOrDomid) : entry.name === nameOrDomid
@@ -122,7 +129,7 @@ function processExists(pid: number): boolean {
  * Removes a dead domain. The rename makes sure that only one command does it at a time; names and nodes go before
  * the directory, so that a removal cut short is found and finished by the next command.
  */
-async function remove(paths: XtPaths, dir: string, forget: Forget | undefined): Promise<void> {
+async function remove(paths: XtPaths, dir: string, forget: Forget): Promise<void> {
   const file = dir.slice(dir.lastIndexOf('/') + 1)
   const number = /^(?:removing-)?([0-9]+)/.exec(file)?.[1]
   if (number === undefined) {
@@ -137,8 +144,21 @@ async function remove(paths: XtPaths, dir: string, forget: Forget | undefined): 
     return
   }
   releaseNames(paths, domid(Number(number)))
-  await forget?.(paths, domid(Number(number)))
+  await forget(paths, domid(Number(number)))
   rmSync(claimed, { recursive: true, force: true })
+}
+
+/** The store is started for it if need be: it kept the nodes on file. */
+async function forgetInStore(paths: XtPaths, dead: Domid): Promise<void> {
+  // Loaded here: commands that find nobody dead need no store.
+  const [{ ensureXenstored }, { connectXenstore }, { leaveStore }] = await Promise.all([
+    import('../xenstored/ensure.ts'),
+    import('../xenstored/client.ts'),
+    import('./store-nodes.ts'),
+  ])
+  const { socketPath } = await ensureXenstored(paths.runDir)
+  await using store = await connectXenstore({ socketPath })
+  await leaveStore(store, dead)
 }
 
 /** Frees every name that this domain holds. */

@@ -75,6 +75,8 @@ export interface VmInfo {
    * Console n listens on `console-<n>.sock` there: plain bytes both ways (src/engine/paths.ts, consoleSocket).
    */
   readonly runDir: string
+  /** xt's own run directory, where the store has its sockets (src/xenstored/places.ts). */
+  readonly hostRunDir: string
   /** The whole parsed configuration, as plain JSON. */
   readonly config: Readonly<Record<string, unknown>>
 }

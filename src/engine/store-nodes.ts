@@ -2,19 +2,26 @@
  * What the engine itself does in xenstore: the domain's tree, its name, requests to the guest, removal.
  * Layout as libxl's (src/xen/xenstore/domain-tree.ts).
  */
-import type { Domid } from '../base/brand.ts'
+import { type Domid, gfn, port } from '../base/brand.ts'
 import type { DomainConfig } from '../config/schema.ts'
 import type { XenstoreClient } from '../xen/xenhost.ts'
-import { domainTree, writeNodes } from '../xen/xenstore/domain-tree.ts'
+import { domainTree, removeDomain, writeNodes } from '../xen/xenstore/domain-tree.ts'
+import type { ToolstackClient } from '../xenstored/client.ts'
 import { SPECIAL_PAGES } from './boot/e820.ts'
 import type { DriverClock } from './driver.ts'
 import { errors } from './errors.ts'
 
+/** A toolstack's connection to the store, closed at the end. */
+export type StoreConnection = XenstoreClient &
+  AsyncDisposable &
+  Pick<ToolstackClient, 'introduce' | 'release' | 'domainShutdown'>
+
 /** Ports that the toolstack allocates before a guest runs (XEN: the first two, as a PVH guest of libxl gets them). */
 export const RESERVED_PORTS = { store: 1, console: 2 } as const
 
-export async function writeDomainTree(
-  store: XenstoreClient,
+/** Writes the domain's tree and introduces it to the store, which then takes its ring. */
+export async function enterStore(
+  store: StoreConnection,
   domid: Domid,
   config: DomainConfig,
   startMs: number,
@@ -33,6 +40,19 @@ export async function writeDomainTree(
     console: { port: RESERVED_PORTS.console, gfn: SPECIAL_PAGES.console, tty: consolePath },
   })
   await store.transaction((tx) => writeNodes(store, nodes, tx))
+  await store.introduce(domid, gfn(SPECIAL_PAGES.xenstore), port(RESERVED_PORTS.store))
+}
+
+/** Removes everything of a domain, also of one that was never introduced or is gone already. */
+export async function leaveStore(store: StoreConnection, domid: Domid): Promise<void> {
+  await store.release(domid).catch(ignoreAbsent)
+  // The tree comes and goes in one transaction: without this node there is none.
+  const vm = await store.read(`/local/domain/${domid}/vm`).catch(ignoreAbsent)
+  if (vm !== undefined) await removeDomain(store, domid, vm.slice('/vm/'.length))
+}
+
+function ignoreAbsent(error: unknown): undefined {
+  if ((error as { code?: unknown }).code !== 'ENOENT') throw error
 }
 
 export async function renameInStore(
