@@ -4,11 +4,11 @@
  * nothing, what it asked is asked again. Understands the ring's reconnection and error fields.
  */
 import { connect, type Socket } from 'node:net'
-import type { Domid, Gfn } from '../base/brand.ts'
+import type { Domid, Gfn, Port } from '../base/brand.ts'
 import { type GuestMemory, PAGE_SIZE } from '../base/machine-memory.ts'
 import { BROKEN, BytePipe, XENSTORE_RING } from '../xen/ring/byte-ring.ts'
 import { SERVER_FEATURES } from '../xen/xenstore/requests.ts'
-import { encodePacket, PacketReader, XS } from '../xen/xenstore/wire.ts'
+import { encodePacket, type Packet, PacketReader, XS } from '../xen/xenstore/wire.ts'
 import { errors } from './errors.ts'
 import { GUEST_WELCOME, type GuestHello } from './places.ts'
 
@@ -16,8 +16,13 @@ export interface GuestLinkOptions {
   readonly memory: GuestMemory
   /** Frame of the guest's ring page; something must be mapped there. */
   readonly gfn: Gfn
-  /** Must be introduced (INTRODUCE) before. */
   readonly domid: Domid
+  /**
+   * The guest's store port: the domain is then introduced with this link (@introduceDomain), and released when the
+   * link ends or this process dies (@releaseDomain, and its nodes lose their owner: remove the tree before or
+   * after). Without it the domain must be introduced before, and is released by RELEASE.
+   */
+  readonly introduce?: { readonly port: Port }
   /** The store's guest socket. */
   readonly socketPath: string
   /** Calls the listener each time the guest notifies its store channel; answers how to end that. */
@@ -70,6 +75,8 @@ class RingLink implements GuestLink {
   #answers: Uint8Array[] = []
   #waitingBytes = 0
   #socket: Socket | undefined
+  /** Answers that are still to be thrown away before a reset is done. */
+  #discard = 0
   /** The guest broke the protocol: nothing is read from its ring until it asks for a reconnection. */
   #ignored = false
   #ended = false
@@ -107,11 +114,7 @@ class RingLink implements GuestLink {
   #serve({ socket, rest }: Greeted): void {
     const answers = new PacketReader()
     const receive = (bytes: Uint8Array) => {
-      for (const packet of answers.push(bytes)) {
-        if (packet.type !== XS.WATCH_EVENT) this.#unanswered.shift()
-        this.#answers.push(encodePacket(packet))
-        this.#waitingBytes += packet.payload.length
-      }
+      for (const packet of answers.push(bytes)) this.#receive(packet)
       this.#pump()
     }
     this.#socket = socket
@@ -124,8 +127,18 @@ class RingLink implements GuestLink {
     receive(rest)
   }
 
+  #receive(packet: Packet): void {
+    if (packet.type !== XS.WATCH_EVENT) this.#unanswered.shift()
+    if (this.#discard === 0) {
+      const bytes = encodePacket(packet)
+      this.#answers.push(bytes)
+      this.#waitingBytes += bytes.length
+    } else if (packet.type !== XS.WATCH_EVENT && --this.#discard === 0) this.#onReset()
+  }
+
   #onGuestEvent(): void {
-    if (this.#field(FIELD.connection) === RECONNECT) this.#reconnect()
+    const asks = this.#field(FIELD.connection) === RECONNECT && this.#discard === 0
+    if (asks) this.#reconnect()
     else this.#pump()
   }
 
@@ -172,27 +185,24 @@ class RingLink implements GuestLink {
 
   /** The guest asks for a fresh start: both rings empty, no watches, no transactions. */
   #reconnect(): void {
-    const old = this.#socket
-    this.#socket = undefined
+    const reset = encodePacket({ type: XS.RESET_WATCHES, reqId: 0, txId: 0, payload: new Uint8Array(1) })
     this.#requests = new PacketReader()
-    this.#unanswered = []
     this.#answers = []
     this.#waitingBytes = 0
+    this.#ignored = true
+    // Answers to what the guest has forgotten go nowhere; the last of them ends the reset.
+    this.#unanswered.push(reset)
+    this.#discard = this.#unanswered.length
+    this.#socket?.write(reset)
+  }
+
+  #onReset(): void {
     this.#ignored = false
-    const restart = () => {
-      this.#pipe.reset()
-      this.#setField(FIELD.error, 0)
-      // ORDER: the guest uses the rings again when it sees this field change.
-      this.#setField(FIELD.connection, CONNECTED)
-      this.#options.notifyGuest()
-    }
-    const again = () => void this.open(false).then(restart, () => {})
-    if (old === undefined || old.destroyed) again()
-    else {
-      // The store must have seen the old connection go before it takes a new one of the same domain.
-      old.once('close', again)
-      old.end()
-    }
+    this.#pipe.reset()
+    this.#setField(FIELD.error, 0)
+    // ORDER: the guest uses the rings again when it sees this field change.
+    this.#setField(FIELD.connection, CONNECTED)
+    this.#options.notifyGuest()
   }
 
   async #lost(): Promise<void> {
@@ -243,7 +253,9 @@ function greet(options: GuestLinkOptions, resume: boolean): Promise<Greeted> {
       reject(errors.XT_XENSTORED_GUEST_REFUSED(options.domid, why))
     }
     const socket = connect(options.socketPath)
-    const hello: GuestHello = { domid: options.domid, resume }
+    const { domid, gfn } = options
+    const introduce = options.introduce && { introduce: { gfn, port: options.introduce.port } }
+    const hello: GuestHello = { domid, resume, ...introduce }
     let head = Buffer.alloc(0)
     const onError = (error: Error) => refuse(error.message)
     const onClose = () => refuse('it ended the connection')

@@ -37,6 +37,8 @@ export interface GuestHello {
   readonly domid: number
   /** The guest was connected before the store restarted: its watches and transactions still count. */
   readonly resume: boolean
+  /** The domain is introduced with this connection and released when it ends, also by the death of its process. */
+  readonly introduce?: { readonly gfn: number; readonly port: number }
 }
 /** What the store answers to it, or else one line that says why not. */
 export const GUEST_WELCOME = 'OK'

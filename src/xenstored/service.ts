@@ -5,6 +5,7 @@
 import { chmodSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { hostTree } from '../xen/xenstore/domain-tree.ts'
+import { DOMID_FIRST_RESERVED } from '../xen/xenstore/requests.ts'
 import { Xenstore } from '../xen/xenstore/xenstore.ts'
 import { Journal } from './journal.ts'
 import { servePeer } from './peer.ts'
@@ -13,6 +14,8 @@ import { GUEST_WELCOME, type GuestHello, type StorePlaces } from './places.ts'
 /** Sockets of tools that are served at a time. */
 const MAX_TOOLS = 1024
 const MAX_HELLO_BYTES = 256
+/** Domains that live with their connection must have come back so long after a restart. */
+const RETURN_SECONDS = 15
 
 export interface ServiceOptions {
   readonly places: StorePlaces
@@ -50,6 +53,7 @@ export class Service {
     await this.#listen(places.guestSocketPath, (socket) => this.#greetGuest(socket))
     await this.#listen(places.socketPath, (socket) => this.#serveTool(socket))
     this.#watchIdleness()
+    setTimeout(() => this.#xenstore.releaseUnlinked(), RETURN_SECONDS * 1000).unref()
   }
 
   /** Takes nobody in any more and ends all connections. */
@@ -101,9 +105,9 @@ export class Service {
       if (end < 0 && head.length <= MAX_HELLO_BYTES) return
       socket.off('data', onData)
       const hello = parseHello(head.subarray(0, Math.max(end, 0)).toString())
-      const connection = hello && this.#xenstore.connectGuest(hello.domid, hello.resume)
-      if (hello === undefined || connection === undefined) {
-        socket.end(`${hello === undefined ? 'not a hello' : this.#refusal(hello.domid)}\n`)
+      const connection = hello === undefined ? 'not a hello' : this.#xenstore.connectGuest(hello.domid, hello)
+      if (typeof connection === 'string') {
+        socket.end(`${connection}\n`)
         return
       }
       socket.write(`${GUEST_WELCOME}\n`)
@@ -112,12 +116,6 @@ export class Service {
     }
     socket.on('data', onData)
     socket.on('error', () => {})
-  }
-
-  #refusal(domid: number): string {
-    return this.#xenstore.isIntroduced(domid)
-      ? 'the domain is connected already'
-      : 'the domain is not introduced'
   }
 
   #tidy(): void {
@@ -144,8 +142,14 @@ export class Service {
 
 function parseHello(line: string): GuestHello | undefined {
   try {
-    const { domid, resume } = JSON.parse(line) as Partial<GuestHello>
-    return Number.isInteger(domid) && typeof resume === 'boolean' ? { domid: domid!, resume } : undefined
+    const { domid, resume, introduce } = JSON.parse(line) as GuestHello
+    const isDomid = Number.isInteger(domid) && domid > 0 && domid < DOMID_FIRST_RESERVED
+    if (!isDomid || typeof resume !== 'boolean') return undefined
+    if (introduce === undefined) return { domid, resume }
+    const { gfn, port } = introduce
+    return Number.isInteger(gfn) && Number.isInteger(port)
+      ? { domid, resume, introduce: { gfn, port } }
+      : undefined
   } catch {
     return undefined
   }

@@ -129,11 +129,6 @@ function consoleTree(input: DomainTreeInput): TreeNode[] {
   ]
 }
 
-/** Roots of everything that belongs to a domain: what destroying it removes (some may not exist). */
-export function domainRoots(domid: number, uuid: string): string[] {
-  return [`/vm/${uuid}`, domainPath(domid), `/libxl/${domid}`]
-}
-
 /** Writes nodes in a transaction, in their order. */
 export async function writeNodes(
   client: XenstoreClient,
@@ -148,16 +143,20 @@ export async function writeNodes(
 
 /**
  * Removes everything of a domain in one transaction: its roots, its backends in domain 0, and directories of
- * domain 0 that this leaves empty. What is not there is no error.
+ * domain 0 that this leaves empty. What is not there is no error. Without `uuid` the domain's own `vm` node tells it.
  */
-export async function removeDomain(client: XenstoreClient, domid: number, uuid: string): Promise<void> {
+export async function removeDomain(client: XenstoreClient, domid: number, uuid?: string): Promise<void> {
   await client.transaction(async (tx) => {
+    const vm =
+      uuid === undefined
+        ? await client.read(`${domainPath(domid)}/vm`, tx).catch(absentIs(''))
+        : `/vm/${uuid}`
     const backends = `${domainPath(0)}/backend`
     for (const type of await children(client, backends, tx)) {
       await removeWithEmptyParents(client, `${backends}/${type}/${domid}`, domainPath(0), tx)
     }
-    for (const root of domainRoots(domid, uuid)) {
-      if (await exists(client, root, tx)) await client.rm(root, tx)
+    for (const root of [vm, domainPath(domid), `/libxl/${domid}`]) {
+      if (root !== '' && (await exists(client, root, tx))) await client.rm(root, tx)
     }
   })
 }

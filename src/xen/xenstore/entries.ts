@@ -11,6 +11,8 @@ import { latin1, latin1Bytes } from './wire.ts'
 export interface DomainRecord {
   readonly domid: number
   readonly introduced: boolean
+  /** It lives as long as its connection. */
+  readonly linked?: boolean
   readonly gfn: number
   readonly port: number
   /** The domain that it may act for (SET_TARGET). */

@@ -26,15 +26,22 @@ export const DOMID_FIRST_RESERVED = 0x7ff0
 /** What requests do with the store beyond its nodes. */
 export interface StoreState {
   readonly store: Store
+  /** Limits that new domains get. */
   limits: Limits
+  /** True for dom0 and for domains between INTRODUCE and RELEASE. */
   isIntroduced(domid: number): boolean
   domain(domid: number): DomainRecord | undefined
   limitsOf(domid: number): Readonly<Limits>
+  /** What is in use of a domain's limits. */
   inUse(domid: number): { nodes: number; bytes: number; watches: number; transactions: number }
+  /** Changes what is known of a domain, making it known if it was not; the caller puts the entry on record. */
   setDomain(domid: number, fields: Partial<DomainRecord>): Entry
+  /** After INTRODUCE: a connection that was there starts from nothing; a new domain is announced. */
   introduced(domid: number, isNew: boolean): void
+  /** The domain has shut down and still exists: @releaseDomain, once until `resumed`. */
   domainShutdown(domid: number): void
   resumed(domid: number): void
+  /** The domain is gone: its connection ends, nothing in the tree is its any more, @releaseDomain. */
   release(domid: number): void
   log(message: string): void
 }

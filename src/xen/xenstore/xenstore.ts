@@ -6,6 +6,7 @@
  * so a host that writes records at once never shows anybody what it could lose.
  */
 import { Connection } from './connection.ts'
+import { Domains } from './domains.ts'
 import { changeEntry, type DomainRecord, type Entry, entryChange } from './entries.ts'
 import {
   absolutePath,
@@ -17,8 +18,8 @@ import {
 } from './node-path.ts'
 import { Refusal } from './node-requests.ts'
 import { isPrivileged, MAY_READ, type Perms, rights } from './perms.ts'
-import { defaultLimits, type Limits, NO_LIMITS } from './quota.ts'
-import { REQUESTS, SERVER_FEATURES, type StoreState } from './requests.ts'
+import { type Limits, NO_LIMITS } from './quota.ts'
+import { REQUESTS, type StoreState } from './requests.ts'
 import { Store } from './store.ts'
 import { applyChange, type Change, DirectView, type Touched, Transaction } from './tx.ts'
 import { matches, specialMatch, toldPath } from './watch.ts'
@@ -31,11 +32,12 @@ export interface XenstoreHost {
   log(message: string): void
 }
 
-interface Domain {
-  record: DomainRecord
-  connection: Connection | undefined
-  /** It was told to be shut down, and @releaseDomain fired for that. */
-  shutdown: boolean
+/** How a guest's connection begins. */
+export interface GuestStart {
+  /** It was connected before the store restarted: its watches and transactions are still there. */
+  readonly resume: boolean
+  /** The domain lives as long as this connection: introduced with it, released when it ends. */
+  readonly introduce?: { readonly gfn: number; readonly port: number } | undefined
 }
 
 const OWNED_BY_DOM0: Perms = [{ letter: 'n', domid: 0 }]
@@ -43,14 +45,16 @@ const OWNED_BY_DOM0: Perms = [{ letter: 'n', domid: 0 }]
 export class Xenstore implements StoreState {
   readonly store = new Store()
   readonly #host: XenstoreHost
-  limits: Limits = defaultLimits()
-  readonly #domains = new Map<number, Domain>()
+  readonly #domains = new Domains()
   readonly #connections = new Set<Connection>()
-  /** Connections of guests as the journal left them, until their other end comes back. */
-  readonly #carried = new Map<number, Connection>()
 
   constructor(host: XenstoreHost) {
     this.#host = host
+  }
+
+  /** Nothing was ever written: to be populated. */
+  get isNew(): boolean {
+    return this.store.find('/tool/xenstored') === undefined
   }
 
   /** Fills a new store: the daemon's own nodes and `nodes`, all of dom0 alone, with what is missing above them. */
@@ -72,11 +76,6 @@ export class Xenstore implements StoreState {
     this.#finish(changes)
   }
 
-  /** Nothing was ever written: to be populated. */
-  get isNew(): boolean {
-    return this.store.find('/tool/xenstored') === undefined
-  }
-
   /** A tool of dom0. */
   connectTool(): Connection {
     const connection = new Connection(0, () => NO_LIMITS)
@@ -84,20 +83,22 @@ export class Xenstore implements StoreState {
     return connection
   }
 
-  /**
-   * The ring of an introduced domain. `resume`: the guest has talked to this store before it restarted, so its
-   * watches and transactions are still there. Answers undefined if the domain is not introduced or is connected.
-   */
-  connectGuest(domid: number, resume: boolean): Connection | undefined {
-    const domain = this.#domains.get(domid)
-    if (domain === undefined || !domain.record.introduced || domain.connection !== undefined) return undefined
-    const carried = this.#carried.get(domid)
-    this.#carried.delete(domid)
-    const connection = resume && carried !== undefined ? carried : this.#guestConnection(domid)
+  /** A guest's ring. Answers why not if the domain is not introduced or is connected already. */
+  connectGuest(domid: number, start: GuestStart): Connection | string {
+    if (this.#domains.get(domid)?.connection !== undefined) return 'the domain is connected already'
+    const isNew = !this.#domains.isIntroduced(domid)
+    if (isNew && start.introduce === undefined) return 'the domain is not introduced'
+    if (start.introduce !== undefined) {
+      this.#host.record([this.setDomain(domid, { introduced: true, linked: true, ...start.introduce })])
+    }
+    const domain = this.#domains.get(domid)!
+    const carried = this.#domains.takeCarried(domid)
+    const connection = start.resume && carried !== undefined ? carried : this.#guestConnection(domid)
     if (connection !== carried) this.#host.record([['reset', domid]])
     domain.connection = connection
     connection.setTarget(domain.record.target)
     this.#connections.add(connection)
+    if (isNew) this.#fireSpecial(INTRODUCE_DOMAIN, domid)
     return connection
   }
 
@@ -106,16 +107,23 @@ export class Xenstore implements StoreState {
     this.#connections.delete(connection)
     connection.close('disconnected')
     const domain = this.#domains.get(connection.domid)
-    if (domain?.connection === connection) {
-      domain.connection = undefined
-      this.#host.record([['reset', connection.domid]])
+    if (domain === undefined || domain.connection !== connection) return
+    domain.connection = undefined
+    if (domain.record.linked === true) this.release(connection.domid)
+    else this.#host.record([['reset', connection.domid]])
+  }
+
+  /** Releases domains that live with their connection and have none: whose process died while the store was away. */
+  releaseUnlinked(): void {
+    for (const { record, connection } of [...this.#domains]) {
+      if (record.linked === true && connection === undefined) this.release(record.domid)
     }
   }
 
   /** Executes one request: queues its answer and whatever events follow. */
   handle(connection: Connection, packet: Packet): void {
-    const { type, reqId, txId } = packet
-    const view = new DirectView(this.store)
+    const { type, reqId, txId, payload } = packet
+    const direct = new DirectView(this.store)
     const entries: Entry[] = []
     const after: (() => void)[] = []
     try {
@@ -124,37 +132,38 @@ export class Xenstore implements StoreState {
       if (request.privileged === true && !isPrivileged(connection.who)) throw new Refusal('EACCES')
       const tx = request.ignoresTx === true || txId === 0 ? undefined : connection.transactions.get(txId)
       if (tx === undefined && txId !== 0 && request.ignoresTx !== true) throw new Refusal('ENOENT')
-      const access = { who: connection.who, limits: connection.limits, view: tx ?? view }
-      const call = {
+      const access = { who: connection.who, limits: connection.limits, view: tx ?? direct }
+      const answer = request.handle({
         state: this,
         connection,
-        payload: packet.payload,
+        payload,
         access,
-        direct: view,
+        direct,
         txId,
         tx,
         entries,
         after,
-      }
-      const payload = request.handle(call)
-      if (view.changes.length > 0) entries.unshift(...view.changes.map(changeEntry))
-      if (entries.length > 0) this.#host.record(entries)
-      connection.reply(type, reqId, txId, payload)
+      })
+      this.#record([...direct.changes.map(changeEntry), ...entries])
+      connection.reply(type, reqId, txId, answer)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
-      if (entries.length > 0) this.#host.record(entries)
+      this.#record(entries)
       connection.reply(XS.ERROR, reqId, txId, latin1Bytes(`${error.errno}\0`))
       return
     }
-    this.#fire(view.touched)
+    this.#fire(direct.touched)
     for (const task of after) task()
+  }
+
+  #record(entries: readonly Entry[]): void {
+    if (entries.length > 0) this.#host.record(entries)
   }
 
   /** Makes changes that no client asked for. */
   #finish(changes: readonly Change[], quiet = false): void {
-    if (changes.length === 0) return
     const touched = changes.flatMap((change) => applyChange(this.store, change))
-    this.#host.record(changes.map(changeEntry))
+    this.#record(changes.map(changeEntry))
     if (!quiet) this.#fire(touched)
   }
 
@@ -189,27 +198,31 @@ export class Xenstore implements StoreState {
 
   // Domains.
 
-  get domids(): number[] {
-    return [...this.#domains.values()]
-      .filter((each) => each.record.introduced)
-      .map((each) => each.record.domid)
+  get limits(): Limits {
+    return this.#domains.limits
   }
 
-  /** True for dom0 and for domains between INTRODUCE and RELEASE. */
+  set limits(limits: Limits) {
+    this.#domains.limits = limits
+  }
+
+  /** Ids of the introduced domains, without dom0. */
+  get domids(): number[] {
+    return [...this.#domains].filter((each) => each.record.introduced).map((each) => each.record.domid)
+  }
+
   isIntroduced(domid: number): boolean {
-    return domid === 0 || this.#domains.get(domid)?.record.introduced === true
+    return this.#domains.isIntroduced(domid)
   }
 
   domain(domid: number): DomainRecord | undefined {
     return this.#domains.get(domid)?.record
   }
 
-  /** Limits of one domain. */
   limitsOf(domid: number): Readonly<Limits> {
-    return domid === 0 ? NO_LIMITS : (this.#domains.get(domid)?.record.limits ?? this.limits)
+    return this.#domains.limitsOf(domid)
   }
 
-  /** What is in use of a domain's limits, for people. */
   inUse(domid: number): { nodes: number; bytes: number; watches: number; transactions: number } {
     const connection = this.#domains.get(domid)?.connection
     return {
@@ -219,35 +232,16 @@ export class Xenstore implements StoreState {
     }
   }
 
-  /** Sets what is known of a domain, making the record if there is none; the caller puts the entry on record. */
   setDomain(domid: number, fields: Partial<DomainRecord>): Entry {
-    const old = this.#domains.get(domid)
-    const record = {
-      ...(old?.record ?? {
-        domid,
-        introduced: false,
-        gfn: 0,
-        port: 0,
-        features: SERVER_FEATURES,
-        limits: { ...this.limits },
-      }),
-      ...fields,
-    }
-    if (old === undefined) this.#domains.set(domid, { record, connection: undefined, shutdown: false })
-    else {
-      old.record = record
-      old.connection?.setTarget(record.target)
-    }
-    return ['domain', record]
+    return ['domain', this.#domains.set(domid, fields)]
   }
 
-  /** After INTRODUCE: a connection that was there starts from nothing; a new domain is announced. */
   introduced(domid: number, isNew: boolean): void {
     this.#domains.get(domid)?.connection?.reset()
+    this.#host.record([['reset', domid]])
     if (isNew) this.#fireSpecial(INTRODUCE_DOMAIN, domid)
   }
 
-  /** The domain has shut down and still exists: @releaseDomain, once until `resumed`. */
   domainShutdown(domid: number): void {
     const domain = this.#domains.get(domid)
     if (domain === undefined || domain.shutdown) return
@@ -260,17 +254,14 @@ export class Xenstore implements StoreState {
     if (domain !== undefined) domain.shutdown = false
   }
 
-  /** The domain is gone: its connection ends, nothing in the tree is its any more, @releaseDomain. */
   release(domid: number): void {
-    const domain = this.#domains.get(domid)
+    const domain = this.#domains.remove(domid)
     if (domain === undefined) return
-    this.#domains.delete(domid)
-    this.#carried.delete(domid)
     if (domain.connection !== undefined) {
       this.#connections.delete(domain.connection)
       domain.connection.close('released')
     }
-    this.#host.record([['released', domid]])
+    this.#record([['released', domid]])
     this.#disown(domid)
     this.#fireSpecial(RELEASE_DOMAIN, domid)
   }
@@ -279,16 +270,16 @@ export class Xenstore implements StoreState {
   #disown(domid: number): void {
     const orphans: Change[] = []
     const others: Change[] = []
-    let below = ''
-    for (const [path, node] of this.store.walk('/')) {
-      if (below !== '' && path.startsWith(below)) continue
-      if (node.perms[0].domid === domid && path !== '/') {
+    let orphan = ''
+    for (const [path, { value, perms }] of this.store.walk('/')) {
+      if (orphan !== '' && path.startsWith(`${orphan}/`)) continue
+      const [owner, ...listed] = perms
+      if (owner.domid === domid && path !== '/') {
         orphans.push({ op: 'remove', path })
-        below = `${path}/`
-      } else if (node.perms.some((perm) => perm.domid === domid)) {
-        const [owner, ...listed] = node.perms
-        const perms: Perms = [owner, ...listed.filter((perm) => perm.domid !== domid)]
-        others.push({ op: 'put', path, value: node.value, perms })
+        orphan = path
+      } else if (listed.some((perm) => perm.domid === domid)) {
+        const kept: Perms = [owner, ...listed.filter((perm) => perm.domid !== domid)]
+        others.push({ op: 'put', path, value, perms: kept })
       }
     }
     this.#finish(others, true)
@@ -307,13 +298,13 @@ export class Xenstore implements StoreState {
     for (const [path, node] of this.store.walk('/')) {
       yield changeEntry({ op: 'put', path, value: node.value, perms: node.perms })
     }
-    for (const [domid, domain] of this.#domains) {
-      yield ['domain', domain.record]
-      const connection = domain.connection ?? this.#carried.get(domid)
-      for (const watch of connection?.watches ?? []) {
-        yield ['watch', domid, watch.name, watch.token, watch.depth ?? null]
-      }
-      for (const id of connection?.transactions.keys() ?? []) yield ['begin', domid, id]
+    for (const { record, connection } of this.#domains) {
+      const { domid } = record
+      yield ['domain', record]
+      const kept = connection ?? this.#domains.carried(domid)
+      for (const { name, token, depth } of kept?.watches ?? [])
+        yield ['watch', domid, name, token, depth ?? null]
+      for (const id of kept?.transactions.keys() ?? []) yield ['begin', domid, id]
     }
   }
 
@@ -327,8 +318,7 @@ export class Xenstore implements StoreState {
         this.setDomain(entry[1].domid, entry[1])
         return true
       case 'released':
-        this.#carried.delete(entry[1])
-        return this.#domains.delete(entry[1])
+        return this.#domains.remove(entry[1]) !== undefined
       case 'limits':
         this.limits = entry[1]
         return true
@@ -348,8 +338,10 @@ export class Xenstore implements StoreState {
       case 'end':
         return this.#carry(entry[1]).transactions.delete(entry[2])
       case 'reset':
-        this.#carried.delete(entry[1])
+        this.#domains.takeCarried(entry[1])
         return true
+      default:
+        return false
     }
   }
 
@@ -362,8 +354,8 @@ export class Xenstore implements StoreState {
   }
 
   #carry(domid: number): Connection {
-    const connection = this.#carried.get(domid) ?? this.#guestConnection(domid)
-    this.#carried.set(domid, connection)
+    const connection = this.#domains.carried(domid) ?? this.#guestConnection(domid)
+    this.#domains.carry(domid, connection)
     return connection
   }
 }
