@@ -9,21 +9,21 @@ import {
   type Format,
   type FpContext,
   f80,
+  hasNoValue,
   IE,
   INFINITE,
   infinity,
-  isNaN,
   NEAREST,
   PE,
   propagateNaN,
   QNAN,
+  type Rounding,
   roundPack,
   roundShift,
-  type Rounding,
   TO_ZERO,
+  UNSUPPORTED,
   type Unpacked,
   unpack,
-  UNSUPPORTED,
   ZERO,
   zero,
 } from './format.ts'
@@ -31,7 +31,7 @@ import {
 /** Rounds a value of one format into another; signals denormal operands and signalling NaNs. */
 export function convert(c: FpContext, from: Format, to: Format, a: bigint): bigint {
   const x = unpack(c, from, a)
-  if (isNaN(x)) {
+  if (hasNoValue(x)) {
     if (x.kind === UNSUPPORTED) return propagateNaN(c, to, x)
     return propagateNaN(c, to, { ...x, bits: moveNaN(from, to, x) })
   }
@@ -53,7 +53,7 @@ export function narrow(c: FpContext, to: Format, a: bigint): bigint {
 export function widen(from: Format, a: bigint): { readonly value: bigint; readonly wasDenormal: boolean } {
   const c = exactContext()
   const x = unpack(c, from, a)
-  if (isNaN(x)) return { value: moveNaN(from, f80, x), wasDenormal: false }
+  if (hasNoValue(x)) return { value: moveNaN(from, f80, x), wasDenormal: false }
   return { value: convertFinite(c, f80, x), wasDenormal: x.denormal }
 }
 
@@ -94,13 +94,7 @@ export function toInteger(
 }
 
 /** Rounded integer in [-limit, limit), or undefined with IE. */
-function toBigInt(
-  c: FpContext,
-  f: Format,
-  a: bigint,
-  rounding: Rounding,
-  limit: bigint,
-): bigint | undefined {
+function toBigInt(c: FpContext, f: Format, a: bigint, rounding: Rounding, limit: bigint): bigint | undefined {
   const x = unpack(c, f, a)
   if (x.kind === ZERO) return 0n
   // GUEST: exponents from 64 up are out of every integer's range, so the left shift stays below 64 bits.
@@ -142,6 +136,7 @@ export function toBcd(c: FpContext, a: bigint): bigint {
   const magnitude = n < 0n ? -n : n
   if (magnitude >= BCD_LIMIT) {
     c.flags = before | IE
+    c.roundedUp = false
     return BCD_INDEFINITE
   }
   return (a & f80.signBit) | BigInt(`0x${magnitude}`)

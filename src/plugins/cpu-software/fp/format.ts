@@ -173,7 +173,8 @@ export function invalid(c: FpContext, f: Format): bigint {
   return f.defaultNaN
 }
 
-export const isNaN = (x: Unpacked): boolean => x.kind >= QNAN
+/** A NaN, or an encoding that counts as none of the numbers. */
+export const hasNoValue = (x: Unpacked): boolean => x.kind >= QNAN
 
 /** Result of an operation of which at least one operand is a NaN or unsupported. */
 export function propagateNaN(c: FpContext, f: Format, x: Unpacked, y: Unpacked = x): bigint {
@@ -183,8 +184,8 @@ export function propagateNaN(c: FpContext, f: Format, x: Unpacked, y: Unpacked =
 }
 
 function chooseNaN(c: FpContext, x: Unpacked, y: Unpacked): Unpacked {
-  if (!isNaN(y)) return x
-  if (!isNaN(x)) return y
+  if (!hasNoValue(y)) return x
+  if (!hasNoValue(x)) return y
   if (c.nanRule === 'first') return x
   if (x.kind !== y.kind) return x.kind === QNAN ? x : y
   if (x.sig !== y.sig) return x.sig > y.sig ? x : y
@@ -248,10 +249,13 @@ export function roundPack(c: FpContext, f: Format, sign: 0 | 1, exp: number, sig
     c.flags |= OE
     if ((c.unmasked & OE) === 0) return overflow(c, f, sign, p)
     e -= WRAP
+    // FSCALE can leave even the wrapped range; then infinity or zero is all that remains.
+    if (e > f.emax) return beyond(c, infinity(f, sign), true)
   } else if (e < f.emin) {
     if ((c.unmasked & UE) === 0) return underflow(c, f, sign, exp, sig, p)
     c.flags |= UE
     e += WRAP
+    if (e < f.emin) return beyond(c, zero(f, sign), false)
   }
   return packNormal(f, sign, e, q << BigInt(f.precision - p))
 }
@@ -260,6 +264,12 @@ function noteRounding(c: FpContext, exact: bigint, rounded: bigint, shift: numbe
   const back = shift <= 0 ? exact : rounded << BigInt(shift)
   c.roundedUp = back > exact
   if (back !== exact) c.flags |= PE
+}
+
+function beyond(c: FpContext, result: bigint, roundedUp: boolean): bigint {
+  c.flags |= PE
+  c.roundedUp = roundedUp
+  return result
 }
 
 function overflow(c: FpContext, f: Format, sign: 0 | 1, p: number): bigint {

@@ -7,26 +7,26 @@
 
 import {
   bitLength,
-  denormalEnds,
   DOWN,
+  denormalEnds,
   FINITE,
   type Format,
   type FpContext,
+  hasNoValue,
   IE,
   INFINITE,
   infinity,
   invalid,
-  isNaN,
   NEAREST,
   PE,
   propagateNaN,
+  type Rounding,
   roundPack,
   roundShift,
-  type Rounding,
   SNAN,
+  UNSUPPORTED,
   type Unpacked,
   unpack,
-  UNSUPPORTED,
   ZE,
   ZERO,
   zero,
@@ -44,7 +44,7 @@ const FAR_APART = 80
 const STICKY_ROOM = 8
 
 function addSigned(c: FpContext, f: Format, x: Unpacked, y: Unpacked, negate: 0 | 1): bigint {
-  if (isNaN(x) || isNaN(y)) return propagateNaN(c, f, x, y)
+  if (hasNoValue(x) || hasNoValue(y)) return propagateNaN(c, f, x, y)
   const ySign = (y.sign ^ negate) as 0 | 1
   if (x.kind === INFINITE && y.kind === INFINITE && x.sign !== ySign) return invalid(c, f)
   if (denormalEnds(c, x, y)) return 0n
@@ -73,7 +73,7 @@ function align(x: Unpacked, y: Unpacked): [exp: number, xs: bigint, ys: bigint] 
 export function mul(c: FpContext, f: Format, a: bigint, b: bigint): bigint {
   const x = unpack(c, f, a)
   const y = unpack(c, f, b)
-  if (isNaN(x) || isNaN(y)) return propagateNaN(c, f, x, y)
+  if (hasNoValue(x) || hasNoValue(y)) return propagateNaN(c, f, x, y)
   const sign = (x.sign ^ y.sign) as 0 | 1
   const infinite = x.kind === INFINITE || y.kind === INFINITE
   const isZero = x.kind === ZERO || y.kind === ZERO
@@ -88,7 +88,7 @@ export function mul(c: FpContext, f: Format, a: bigint, b: bigint): bigint {
 export function div(c: FpContext, f: Format, a: bigint, b: bigint): bigint {
   const x = unpack(c, f, a)
   const y = unpack(c, f, b)
-  if (isNaN(x) || isNaN(y)) return propagateNaN(c, f, x, y)
+  if (hasNoValue(x) || hasNoValue(y)) return propagateNaN(c, f, x, y)
   const sign = (x.sign ^ y.sign) as 0 | 1
   if (x.kind === y.kind && x.kind !== FINITE) return invalid(c, f)
   if (y.kind === ZERO && x.kind === FINITE) {
@@ -107,7 +107,7 @@ export function div(c: FpContext, f: Format, a: bigint, b: bigint): bigint {
 
 export function sqrt(c: FpContext, f: Format, a: bigint): bigint {
   const x = unpack(c, f, a)
-  if (isNaN(x)) return propagateNaN(c, f, x)
+  if (hasNoValue(x)) return propagateNaN(c, f, x)
   if (x.kind === ZERO) return zero(f, x.sign)
   if (x.sign === 1) return invalid(c, f)
   if (denormalEnds(c, x)) return 0n
@@ -143,7 +143,7 @@ export type Relation = 'less' | 'equal' | 'greater' | 'unordered'
 export function compare(c: FpContext, f: Format, a: bigint, b: bigint, quietSignals: boolean): Relation {
   const x = unpack(c, f, a)
   const y = unpack(c, f, b)
-  if (isNaN(x) || isNaN(y)) {
+  if (hasNoValue(x) || hasNoValue(y)) {
     if (quietSignals || x.kind >= SNAN || y.kind >= SNAN) c.flags |= IE
     return 'unordered'
   }
@@ -181,7 +181,7 @@ export function roundToIntegral(
   quietly = false,
 ): bigint {
   const x = unpack(c, f, a)
-  if (isNaN(x)) return propagateNaN(c, f, x)
+  if (hasNoValue(x)) return propagateNaN(c, f, x)
   if (x.kind === ZERO) return zero(f, x.sign)
   if (x.kind === INFINITE || x.exp >= 0) return a
   const q = roundShift(rounding, x.sign, x.sig, -x.exp)
@@ -194,8 +194,8 @@ export function roundToIntegral(
 
 export interface Remainder {
   readonly value: bigint
-  /** Low three bits of the quotient, 0 while incomplete. */
-  readonly quotient: number
+  /** Low three bits of the quotient, 0 while incomplete; none if the answer is a NaN. */
+  readonly quotient: number | undefined
   /** The exponents were too far apart: the value is a partial remainder (C2). */
   readonly incomplete: boolean
 }
@@ -214,8 +214,9 @@ export function remainder(
   const x = unpack(c, f, a)
   const y = unpack(c, f, b)
   const done = (value: bigint): Remainder => ({ value, quotient: 0, incomplete: false })
-  if (isNaN(x) || isNaN(y)) return done(propagateNaN(c, f, x, y))
-  if (x.kind === INFINITE || y.kind === ZERO) return done(invalid(c, f))
+  const nan = (value: bigint): Remainder => ({ value, quotient: undefined, incomplete: false })
+  if (hasNoValue(x) || hasNoValue(y)) return nan(propagateNaN(c, f, x, y))
+  if (x.kind === INFINITE || y.kind === ZERO) return nan(invalid(c, f))
   if (denormalEnds(c, x, y)) return done(0n)
   if (x.kind === ZERO) return done(zero(f, x.sign))
   const wide: FpContext = { ...c, precision: f.precision }
@@ -260,7 +261,7 @@ export function remainder(
 export function scale(c: FpContext, f: Format, a: bigint, b: bigint): bigint {
   const x = unpack(c, f, a)
   const y = unpack(c, f, b)
-  if (isNaN(x) || isNaN(y)) return propagateNaN(c, f, x, y)
+  if (hasNoValue(x) || hasNoValue(y)) return propagateNaN(c, f, x, y)
   if (y.kind === INFINITE) {
     if (x.kind === (y.sign === 0 ? ZERO : INFINITE)) return invalid(c, f)
     if (denormalEnds(c, x)) return 0n
@@ -291,7 +292,7 @@ export interface Extracted {
 /** FXTRACT: the unbiased exponent and the significand (1 <= |s| < 2), both as values of the format. */
 export function extract(c: FpContext, f: Format, a: bigint): Extracted {
   const x = unpack(c, f, a)
-  if (isNaN(x)) {
+  if (hasNoValue(x)) {
     const nan = propagateNaN(c, f, x)
     return { exponent: nan, significand: nan }
   }

@@ -9,11 +9,11 @@ import {
   type Format,
   type FpContext,
   f32,
+  hasNoValue,
   IE,
   INFINITE,
   infinity,
   invalid,
-  isNaN,
   propagateNaN,
   type Rounding,
   TO_ZERO,
@@ -31,7 +31,7 @@ function pick(wanted: 'less' | 'greater'): LaneOp {
   return (c, f, a, b) => {
     const x = unpack(c, f, a)
     const y = unpack(c, f, b)
-    if (isNaN(x) || isNaN(y)) {
+    if (hasNoValue(x) || hasNoValue(y)) {
       c.flags |= IE
       return b
     }
@@ -80,7 +80,7 @@ function reciprocal(of: (magnitude: number) => number, negativeIsInvalid: boolea
   return (c, f, _a, b) => {
     const quiet: FpContext = { ...c, daz: true, flags: 0 }
     const x = unpack(quiet, f, b)
-    if (isNaN(x)) return propagateNaN(quiet, f, x)
+    if (hasNoValue(x)) return propagateNaN(quiet, f, x)
     if (x.kind === ZERO) return infinity(f, x.sign)
     if (x.sign === 1 && negativeIsInvalid) return invalid(quiet, f)
     if (x.kind === INFINITE) return zero(f, x.sign)

@@ -28,10 +28,12 @@ export type SseAssist = (mxcsr: number, dst: bigint, src: bigint, imm: number) =
 
 const PRE_COMPUTATION = IE | DE | ZE
 
-/** Runs lanes, each with a context of its own, and judges their exceptions together. */
+/** Runs lanes, each with a context of its own, and judges their exceptions together, step by step. */
 class LaneGroup {
   readonly #mxcsr: number
+  /** Exceptions of this step, and of the steps before it. */
   #flags = 0
+  #before = 0
 
   constructor(mxcsr: number) {
     this.#mxcsr = mxcsr
@@ -44,14 +46,19 @@ class LaneGroup {
     return value
   }
 
-  get unmasked(): number {
-    return this.#flags & ~(this.#mxcsr >> 7)
+  /** Ends a step; true if an unmasked exception forbids the next. */
+  endStep(): boolean {
+    const unmasked = ~(this.#mxcsr >> 7)
+    // A fault found before computing hides what other lanes' rounding would have raised.
+    const hidden = (this.#flags & unmasked & PRE_COMPUTATION) !== 0
+    this.#before |= hidden ? this.#flags & PRE_COMPUTATION : this.#flags
+    this.#flags = 0
+    return (this.#before & unmasked) !== 0
   }
 
   finish(result: bigint, eflags?: number): SseOutcome {
-    // A fault found before computing hides what other lanes' rounding would have raised.
-    const flags = (this.unmasked & PRE_COMPUTATION) !== 0 ? this.#flags & PRE_COMPUTATION : this.#flags
-    const outcome = { result, mxcsr: this.#mxcsr | flags, fault: (this.unmasked & flags) !== 0 }
+    const fault = this.endStep()
+    const outcome = { result, mxcsr: this.#mxcsr | this.#before, fault }
     return eflags === undefined ? outcome : { ...outcome, eflags }
   }
 }
@@ -148,7 +155,7 @@ function dotProduct(f: Format): SseAssist {
         laneOps.mul(c, f, laneOf(f.bits, dst, i), laneOf(f.bits, src, i))
       terms.push(chosen ? group.run(product) : 0n)
     }
-    while (terms.length > 1 && group.unmasked === 0) {
+    while (terms.length > 1 && !group.endStep()) {
       const sums: bigint[] = []
       for (let i = 0; i < terms.length; i += 2) {
         sums.push(group.run((c) => laneOps.add(c, f, terms[i]!, terms[i + 1]!)))

@@ -54,7 +54,19 @@ function field(s: Source, f: Format): bigint {
   const ones = (1n << BigInt(width)) - 1n
   const sparse = (1n << BigInt(s.below(width))) ^ (s.below(2) === 0 ? 0n : ones)
   const short = (random >> BigInt(width - 12)) << BigInt(width - 12)
-  return s.pick([0n, 1n, ones, ones - 1n, 1n << BigInt(width - 1), sparse, sparse, short, random, random, random])
+  return s.pick([
+    0n,
+    1n,
+    ones,
+    ones - 1n,
+    1n << BigInt(width - 1),
+    sparse,
+    sparse,
+    short,
+    random,
+    random,
+    random,
+  ])
 }
 
 /** Any encoding of the format; of f80 one in sixteen has the leading bit "wrong". */
