@@ -37,6 +37,8 @@ export class ControlServer {
   readonly #handlers: ControlHandlers
   readonly #server: Server
   readonly #clients = new Set<Client>()
+  /** Requests that are being worked on. */
+  readonly #open = new Set<Promise<unknown>>()
 
   constructor(handlers: ControlHandlers) {
     this.#handlers = handlers
@@ -59,9 +61,12 @@ export class ControlServer {
     }
   }
 
-  /** Stops listening; answers and events that were sent are still delivered, then the connections close. */
+  /** Stops listening; open requests are answered and events delivered, then the connections close. */
   async close(): Promise<void> {
     const closed = new Promise<void>((settle) => this.#server.close(() => settle()))
+    await Promise.allSettled(this.#open)
+    // ORDER: the library writes an answer some turns of the event loop after its handler has ended.
+    for (let turns = 0; turns < 3; turns++) await new Promise((settle) => setImmediate(settle))
     for (const { socket } of this.#clients) socket.destroySoon()
     await closed
   }
@@ -86,10 +91,14 @@ export class ControlServer {
   }
 
   async #answer(method: keyof ControlHandlers, params: never): Promise<unknown> {
+    const work = (async () => this.#handlers[method](params))()
+    this.#open.add(work)
     try {
-      return await this.#handlers[method](params)
+      return await work
     } catch (error) {
       throw toResponseError(error)
+    } finally {
+      this.#open.delete(work)
     }
   }
 }

@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Domid } from '../base/brand.ts'
-import type { Log } from '../base/log.ts'
+import type { XtError } from '../base/errors.ts'
+import type { Log, LogLevel } from '../base/log.ts'
 import type { MachineMemory } from '../base/machine-memory.ts'
 import type { Action, DomainConfig } from '../config/schema.ts'
 import { actionFor, preservedName, stepsOf } from './actions.ts'
@@ -59,12 +60,16 @@ export class Domain {
   readonly #server: ControlServer
   readonly #finish: (clean: boolean) => void
   readonly #createdMs: number
+  /** The log keeps the name that the domain was made with. */
+  readonly #log: string
+  readonly #gone = new AbortController()
   #config: DomainConfig
   #created: Promise<Domid> | undefined
   #claim: Claim | undefined
   #store: StoreConnection | undefined
   #vm: Vm | undefined
   #destroyAsked = false
+  #fault: XtError | undefined
   #released: Promise<void> | undefined
 
   constructor(config: DomainConfig, options: DomainOptions, host: DomainHost) {
@@ -72,6 +77,7 @@ export class Domain {
     this.#options = options
     this.#host = host
     this.#createdMs = host.now()
+    this.#log = domainLog(host.paths, config.name)
     const finished = Promise.withResolvers<boolean>()
     this.finished = finished.promise
     this.#finish = finished.resolve
@@ -91,20 +97,35 @@ export class Domain {
     this.#created ??= this.#create().catch(async (error: unknown) => {
       await this.#release()
       void this.#close(false)
-      throw error
+      throw this.#fault ?? error
     })
     return this.#created
   }
 
   /** Ends the domain at once, also one that is being made; settles when everything is released. */
   async destroy(): Promise<void> {
+    await this.#goDown()
+    // Not awaited: it waits for the answer to the request that led here.
+    void this.#close(true)
+  }
+
+  /** A fault of ours or of a plugin: reports it, and ends the domain so that nothing is left. */
+  async fail(cause: unknown): Promise<void> {
+    const { log } = this.#host
+    const why = cause instanceof Error ? cause : new Error(String(cause))
+    this.#fault ??= errors.XT_VM_FAILED(why.message)
+    log.error(this.#fault.message)
+    if (why.stack !== undefined) log.error(why.stack)
+    await this.#goDown()
+    void this.#close(false)
+  }
+
+  async #goDown(): Promise<void> {
     this.#destroyAsked = true
     await this.#vm?.destroy()
     // A creation that is broken off releases what it had.
     await this.#created?.catch(() => undefined)
     await this.#release()
-    // Not awaited: it waits for the answer to the request that led here.
-    void this.#close(true)
   }
 
   async #create(): Promise<Domid> {
@@ -124,7 +145,7 @@ export class Domain {
     const vm = this.#makeVm(claim, plugins, (memory) => host.buildGuest(memory, config, files))
     this.#vm = vm
     await vm.build()
-    void vm.failed.then((cause) => this.#onFailure(cause))
+    void vm.failed.then((cause) => this.fail(cause))
     void vm.ended.then((end) => this.#onEnd(end))
     if (!this.#options.paused) await vm.unpause()
     return claim.domid
@@ -166,9 +187,14 @@ export class Domain {
     })
   }
 
-  /** Passes an event on to those who subscribed; also for the log, whose lines come from outside. */
-  tellLog(event: DomainEvent & { type: 'log' }): void {
-    this.#tell(event)
+  /** Passes a line of the log on to those who asked for it. */
+  tellLog(level: LogLevel, line: string): void {
+    this.#tell({ type: 'log', level, line })
+  }
+
+  /** Lifecycle calls that have not ended. */
+  openCalls(): readonly string[] {
+    return this.#vm?.openCalls() ?? []
   }
 
   #tell(event: DomainEvent): void {
@@ -176,7 +202,6 @@ export class Domain {
   }
 
   #info(): DomainInfo {
-    const { paths } = this.#host
     const config = this.#config
     const vm = this.#vm
     const end = vm?.end
@@ -192,8 +217,8 @@ export class Domain {
       memoryMiB: Math.floor(config.memoryKiB / 1024),
       vcpus: vm?.vcpus() ?? [],
       createdMs: this.#createdMs,
-      waitingFor: vm?.openCalls() ?? [],
-      log: domainLog(paths, config.name),
+      waitingFor: this.openCalls(),
+      log: this.#log,
       config,
     }
   }
@@ -206,7 +231,7 @@ export class Domain {
   async #askGuest(what: 'poweroff' | 'reboot'): Promise<void> {
     const { state } = this.#runningVm(what)
     if (state !== 'running' && state !== 'paused') throw errors.XT_NOT_NOW(what, state)
-    await requestOfGuest(this.#store!, this.#claim!.domid, what, this.#host.clock)
+    await requestOfGuest(this.#store!, this.#claim!.domid, what, this.#host.clock, this.#gone.signal)
   }
 
   async #rename(name: string): Promise<void> {
@@ -230,7 +255,7 @@ export class Domain {
       log.info(`Action for shutdown reason code ${reason} is ${action}`)
       await this.#carryOut(action)
     } catch (error) {
-      await this.#onFailure(error)
+      await this.fail(error)
     }
   }
 
@@ -278,16 +303,6 @@ export class Domain {
     }
   }
 
-  /** A fault of ours or of a plugin while the guest ran: report, and leave nothing. */
-  async #onFailure(cause: unknown): Promise<void> {
-    const { log } = this.#host
-    const why = cause instanceof Error ? cause : new Error(String(cause))
-    log.error(errors.XT_VM_FAILED(why.message).message)
-    if (why.stack !== undefined) log.error(why.stack)
-    await this.#release()
-    await this.#close(false)
-  }
-
   #release(): Promise<void> {
     this.#released ??= this.#releaseAll()
     return this.#released
@@ -295,6 +310,7 @@ export class Domain {
 
   async #releaseAll(): Promise<void> {
     const { log } = this.#host
+    this.#gone.abort()
     for (const failure of (await this.#vm?.destroy()) ?? []) log.error(failure.message)
     const claim = this.#claim
     const store = this.#store

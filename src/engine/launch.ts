@@ -25,6 +25,8 @@ export interface LaunchOptions {
   readonly pluginSettings?: Readonly<Record<string, unknown>>
   /** One line of progress at a time: "waiting for vbd attach (xvda)". */
   readonly onProgress?: (line: string) => void
+  /** The program of the domain process, if another than domain-process.ts beside this file. */
+  readonly entry?: URL
   /** Ends the domain that is being made. */
   readonly signal?: AbortSignal
 }
@@ -58,6 +60,8 @@ export type StartAnswer =
       readonly exit: number
     }
 
+/** It ends as this file does: .ts in a checkout, .js when built. */
+const ENTRY = new URL(`./domain-process${extname(import.meta.url)}`, import.meta.url)
 /** A log longer than this becomes NAME.log.1 when its domain starts. */
 const LOG_BYTES = 1 << 20
 /** How long a failed domain process may take to release everything. */
@@ -71,7 +75,7 @@ export async function launchDomain(
   const paths = options.paths ?? xtPaths()
   ensurePaths(paths)
   const log = domainLog(paths, config.name)
-  const child = spawnDomainProcess(log)
+  const child = spawnDomainProcess(options.entry ?? ENTRY, log)
   const abort = () => child.disconnect()
   options.signal?.addEventListener('abort', abort, { once: true })
   try {
@@ -107,15 +111,13 @@ async function ended(child: ChildProcess): Promise<void> {
   clearTimeout(kill)
 }
 
-function spawnDomainProcess(log: string): ChildProcess {
-  // The same ending as this file: .ts in a checkout, .js when built.
-  const entry = fileURLToPath(new URL(`./domain-process${extname(import.meta.url)}`, import.meta.url))
+function spawnDomainProcess(entry: URL, log: string): ChildProcess {
   if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(log, `${log}.1`)
   const output = openSync(log, 'a', 0o600)
   // Node reads these certificates at every start; a domain process speaks no TLS.
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
   try {
-    return spawn(process.execPath, [entry], {
+    return spawn(process.execPath, [fileURLToPath(entry)], {
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],
       env,

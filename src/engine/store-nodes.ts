@@ -75,19 +75,21 @@ const ACK_SECONDS_UNANNOUNCED = 5
 /**
  * Asks the guest to shut itself down or to reboot; settles when it has taken the request up by emptying the node.
  * Rejects with XT_NOT_ACKNOWLEDGED, or XT_NO_PV_CONTROL if it never announced that it can; the request is taken
- * back then.
+ * back then. `gone` ends the waiting: the domain goes down in another way.
  */
 export async function requestOfGuest(
   store: XenstoreClient,
   domid: Domid,
   what: 'poweroff' | 'reboot',
   clock: DriverClock,
+  gone: AbortSignal,
 ): Promise<void> {
   const node = `/local/domain/${domid}/control/shutdown`
   const announced = (await store.read(`/local/domain/${domid}/control/feature-${what}`)) === '1'
   const seconds = announced ? ACK_SECONDS : ACK_SECONDS_UNANNOUNCED
   const taken = Promise.withResolvers<boolean>()
   const cancel = clock.after(seconds * 1000, () => taken.resolve(false))
+  gone.addEventListener('abort', () => taken.resolve(true), { once: true })
   await store.write(node, what)
   const watch = await store.watch(node, () => {
     store.read(node).then(

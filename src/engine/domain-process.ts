@@ -1,0 +1,18 @@
+/**
+ * Entry of a domain process with everything xt has: started by launch.ts, never by hand. It must start fast and
+ * stay small, so nothing of the command line is imported here, and plugins only as a domain needs them.
+ */
+import { builtinPlugins } from '../plugins/builtin.ts'
+import { buildPvhGuest } from './boot/build.ts'
+import { loadPlugins } from './discover.ts'
+import { serveDomain } from './serve-domain.ts'
+
+await serveDomain({
+  entry: new URL(import.meta.url),
+  loadPlugins: (config) => loadPlugins(builtinPlugins(config), config.plugins, process.cwd()),
+  buildGuest: (memory, config, files) => {
+    const { cmdline, vcpus, maxVcpus } = config
+    const guest = buildPvhGuest(memory, { ...files, kernelName: config.kernel!, cmdline, vcpus, maxVcpus })
+    return { rip: guest.entry, rbx: guest.startInfo }
+  },
+})
