@@ -112,7 +112,7 @@ function converse(socket: Socket, early: Uint8Array, session: ConsoleSession): P
     }
     stdout.on('error', unread)
     if (early.length > 0) show(early)
-    socket.on('data', show).once('close', closed)
+    socket.on('data', show).once('close', closed).resume()
     // Only a terminal is read while watching: for the keys that leave.
     if (mode === 'write' || terminal !== undefined)
       stdin.on('data', type).on('end', hungUp).on('error', hungUp)

@@ -20,7 +20,7 @@ export interface SessionOptions {
 export async function runConsole(domain: SessionDomain, options: SessionOptions = {}): Promise<ConsoleEnd> {
   const { mode = 'write', escapeKey = DEFAULT_ESCAPE, replay = true } = options
   const note = (text: string): void => {
-    if (process.stdin.isTTY) process.stderr.write(`${text}\r\n`)
+    if (process.stdin.isTTY) process.stderr.write(`${text}\n`)
   }
   const end = await attachConsole(consoleSocket(domain.dir), {
     name: domain.name,
@@ -31,8 +31,8 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
   })
   note(
     end === 'detached'
-      ? `\r\nDetached from ${domain.name}; \`xt console ${domain.name}\` comes back.`
-      : `\r\nThe console of ${domain.name} was closed: the guest has ended.`,
+      ? `\nDetached from ${domain.name}; \`xt console ${domain.name}\` comes back.`
+      : `\nThe console of ${domain.name} was closed: the guest has ended.`,
   )
   return end
 }

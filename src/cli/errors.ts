@@ -50,6 +50,11 @@ export const cliErrors = defineErrors({
     hint: (command: string) => `xt ${command} --help`,
     exit: 2,
   },
+  XT_LIST_ONE: {
+    title: 'list with several domains',
+    message: (count: number) => `'xt list' takes one domain, not ${count}.`,
+    hint: '`xt list` alone shows all.',
+  },
   XT_ALL_OR_DOMAIN: {
     title: 'Neither a domain nor -a was given',
     message: () => 'You must specify -a or a domain id.',

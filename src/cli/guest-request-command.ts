@@ -7,10 +7,12 @@ import { XtCommand } from './command.ts'
 import { cliErrors } from './errors.ts'
 import { type Asked, askGuests, type GuestRequest, type WaitFor } from './guest-requests.ts'
 
+/** oclif's parser looks at a command's own arguments only, not at inherited ones. */
+export const guestArgs = {
+  domain: string({ ignoreStdin: true, description: 'name or number of a domain' }),
+}
+
 export abstract class GuestRequestCommand extends XtCommand {
-  static override args = {
-    domain: string({ ignoreStdin: true, description: 'name or number of a domain' }),
-  }
   static override flags = {
     all: boolean({ char: 'a', summary: 'All domains.' }),
     wait: boolean({ char: 'w', summary: 'Wait until they have; twice: until the domains are gone.' }),

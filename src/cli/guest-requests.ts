@@ -3,7 +3,7 @@
  *
  * What is asked for and waited for is told on standard error in xl's words.
  */
-import type { ControlClient, DomainEvent } from '../engine/control.ts'
+import type { ControlClient } from '../engine/control.ts'
 import { connectDomain, type DomainEntry } from '../engine/domains.ts'
 
 export type GuestRequest = 'shutdown' | 'reboot'
@@ -29,61 +29,73 @@ export async function askGuests(
   wait: WaitFor,
   note: (line: string) => void,
 ): Promise<readonly Asked[]> {
-  const asked = await Promise.all(entries.map((entry) => ask(entry, request, wait, note)))
-  const waiting = asked.filter(({ settled }) => settled !== undefined).length
+  const asked = await Promise.all(
+    entries.map((entry) => {
+      note(`${SAYING[request]} domain ${entry.domid}`)
+      return ask(entry, request, wait)
+    }),
+  )
+  const waiting = asked.filter(({ watch }) => watch !== undefined).length
   if (waiting > 0) note(`Waiting for ${waiting} domains`)
-  return await Promise.all(asked.map(async ({ result, settled }) => ({ ...result, ...(await settled) })))
-}
-
-interface Pending {
-  readonly result: Asked
-  readonly settled?: Promise<Partial<Asked>>
+  return await Promise.all(
+    asked.map(async ({ result, watch }) => ({ ...result, ...(await watch?.finish(note)) })),
+  )
 }
 
 async function ask(
   entry: DomainEntry,
   request: GuestRequest,
   wait: WaitFor,
-  note: (line: string) => void,
-): Promise<Pending> {
+): Promise<{ readonly result: Asked; readonly watch?: Watch }> {
   const { domid, name } = entry
-  note(`${SAYING[request]} domain ${domid}`)
   let client: ControlClient | undefined
   try {
     client = await connectDomain(entry)
-    // Before the request: a guest can be down before its answer is here.
-    const watched = wait === 'none' ? undefined : await watch(client, domid, wait, note)
+    // Before the request: a guest can be down before the answer is here.
+    const watch = wait === 'none' ? undefined : await Watch.start(client, domid, wait)
     await client[request]()
-    if (watched === undefined) client[Symbol.dispose]()
-    return { result: { domid, name }, ...watched }
+    if (watch === undefined) client[Symbol.dispose]()
+    return { result: { domid, name }, ...(watch === undefined ? {} : { watch }) }
   } catch (error) {
     client?.[Symbol.dispose]()
     return { result: { domid, name, error } }
   }
 }
 
-/** From the answer on, nothing that happens to the domain is missed. */
-async function watch(
-  client: ControlClient,
-  domid: number,
-  wait: 'ended' | 'gone',
-  note: (line: string) => void,
-): Promise<{ readonly settled: Promise<Partial<Asked>> }> {
-  let reason: number | undefined
-  let onShutdown: () => void = () => {}
-  const shutdown = new Promise<void>((settle) => {
-    onShutdown = settle
-  })
-  await client.subscribe((event: DomainEvent) => {
-    if (event.type !== 'shutdown') return
-    reason = event.reason
-    note(`Domain ${domid} has been shut down, reason code ${reason}`)
-    if (wait === 'ended') onShutdown()
-  })
-  const settled = Promise.race([shutdown, client.closed]).then(() => {
-    if (reason === undefined || wait === 'gone') note(`Domain ${domid} has been destroyed`)
-    client[Symbol.dispose]()
+/** Sees a domain end. */
+class Watch {
+  readonly #client: ControlClient
+  readonly #domid: number
+  readonly #wait: WaitFor
+  readonly #shutdown = Promise.withResolvers<void>()
+  #reason: number | undefined
+
+  private constructor(client: ControlClient, domid: number, wait: WaitFor) {
+    this.#client = client
+    this.#domid = domid
+    this.#wait = wait
+  }
+
+  /** Once it has resolved, nothing that happens to the domain is missed. */
+  static async start(client: ControlClient, domid: number, wait: WaitFor): Promise<Watch> {
+    const watch = new Watch(client, domid, wait)
+    await client.subscribe((event) => {
+      if (event.type !== 'shutdown') return
+      watch.#reason = event.reason
+      watch.#shutdown.resolve()
+    })
+    return watch
+  }
+
+  async finish(note: (line: string) => void): Promise<Partial<Asked>> {
+    using client = this.#client
+    await Promise.race([this.#shutdown.promise, client.closed])
+    const reason = this.#reason
+    if (reason !== undefined) note(`Domain ${this.#domid} has been shut down, reason code ${reason}`)
+    if (reason === undefined || this.#wait === 'gone') {
+      await client.closed
+      note(`Domain ${this.#domid} has been destroyed`)
+    }
     return reason === undefined ? {} : { shutdownReason: reason }
-  })
-  return { settled }
+  }
 }

@@ -1,6 +1,7 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
+import { cliErrors } from '../cli/errors.ts'
 import { libxlJson } from '../cli/libxl-json.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
 import { xlJson } from '../cli/xl-json.ts'
@@ -14,6 +15,7 @@ export default class List extends XtCommand {
   static override args = {
     domain: string({ ignoreStdin: true, description: 'name or number of a domain' }),
   }
+  static override strict = false
   static override flags = {
     long: boolean({ char: 'l', summary: 'All details, as JSON in the form of `xl list -l`.' }),
     verbose: boolean({ char: 'v', summary: 'Also UUIDs and shutdown reasons.' }),
@@ -23,7 +25,8 @@ export default class List extends XtCommand {
   }
 
   async run(): Promise<readonly ListRow[]> {
-    const { args, flags } = await this.parse(List)
+    const { args, argv, flags } = await this.parse(List)
+    if (argv.length > 1) throw cliErrors.XT_LIST_ONE(argv.length)
     const infos =
       args.domain === undefined
         ? await all(await listDomains(this.paths))

@@ -47,6 +47,11 @@ export class ConsolePort {
     this.#input = input
   }
 
+  /** How many clients are attached. */
+  get clients(): number {
+    return [...this.#clients].filter(({ position }) => position !== undefined).length
+  }
+
   /** Listens at a path; a file of a process that is gone is replaced (the engine sees to it that it is gone). */
   async listen(path: string): Promise<void> {
     const server = createServer((socket) => this.#welcome(socket))

@@ -1,0 +1,163 @@
+/**
+ * A domain without a guest: registered as a real one is, with a control socket and a console, but driven by the
+ * test. And a way to run the command line in a process of its own.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import type { DomainConfig } from '../../src/config/schema.ts'
+import { type Claim, claimDomain } from '../../src/engine/claim.ts'
+import type { DomainInfo } from '../../src/engine/control.ts'
+import { ControlServer } from '../../src/engine/control-server.ts'
+import { consoleSocket, xtPaths } from '../../src/engine/paths.ts'
+import { ConsolePort } from '../../src/plugins/console/port.ts'
+import { Scrollback } from '../../src/plugins/console/scrollback.ts'
+
+export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))))
+
+/** A place for xt's files that only this test uses; its name is short because sockets lie in it. */
+export function xtHome(t: Test): string {
+  const home = mkdtempSync(join(tmpdir(), 'xt-'))
+  t.teardown(() => rmSync(home, { recursive: true, force: true }))
+  return home
+}
+
+export const UUID = '00000000-1111-2222-3333-444444444401'
+
+/** A configuration as `xt create` hands it over: only what listing shows. */
+export const config: DomainConfig = {
+  name: 'con',
+  uuid: UUID,
+  type: 'pvh',
+  kernel: '/boot/vmlinuz',
+  ramdisk: '/boot/initrd',
+  cmdline: 'console=hvc0',
+  memoryKiB: 262144,
+  maxMemoryKiB: 262144,
+  vcpus: 1,
+  maxVcpus: 1,
+  onPoweroff: 'destroy',
+  onReboot: 'restart',
+  onCrash: 'destroy',
+  onWatchdog: 'destroy',
+  onSoftReset: 'soft-reset',
+  disks: [],
+  vifs: [],
+  p9: [],
+  channels: [],
+  cpu: 'auto',
+  plugins: [],
+}
+
+export class FakeDomain {
+  readonly scrollback = new Scrollback(65536)
+  readonly console: ConsolePort
+  readonly requests: string[] = []
+  typed = ''
+  info: DomainInfo
+  claim!: Claim
+  /** What the guest does about shutdown and reboot. */
+  onRequest: (request: string) => void = () => {}
+  readonly control: ControlServer
+
+  private constructor(info: DomainInfo) {
+    this.info = info
+    this.console = new ConsolePort(this.scrollback, (bytes) => {
+      this.typed += Buffer.from(bytes).toString('latin1')
+      return bytes.length
+    })
+    const take = (request: string) => () => {
+      this.requests.push(request)
+      this.onRequest(request)
+      return null
+    }
+    this.control = new ControlServer({
+      info: () => this.info,
+      pause: take('pause'),
+      unpause: take('unpause'),
+      shutdown: take('shutdown'),
+      reboot: take('reboot'),
+      destroy: take('destroy'),
+      rename: ({ name }) => {
+        this.claim.rename(name)
+        this.info = { ...this.info, name }
+        return null
+      },
+    })
+  }
+
+  static async start(
+    t: Test,
+    home: string,
+    name = 'con',
+    more: Partial<DomainInfo> = {},
+  ): Promise<FakeDomain> {
+    const paths = xtPaths({ XT_HOME: home })
+    const domain = new FakeDomain({
+      domid: 0,
+      name,
+      uuid: UUID,
+      pid: process.pid,
+      state: 'running',
+      pauseCount: 0,
+      memoryMiB: 256,
+      vcpus: [{ index: 0, state: 'blocked', ranNs: 37.44e9 }],
+      createdMs: 0,
+      waitingFor: [],
+      log: '',
+      config: { ...config, name },
+      ...more,
+    })
+    domain.claim = await claimDomain(paths, { name, uuid: UUID }, (path) => domain.control.listen(path))
+    domain.info = { ...domain.info, domid: domain.claim.domid }
+    await domain.console.listen(consoleSocket(domain.claim.dir))
+    t.teardown(() => domain.end())
+    return domain
+  }
+
+  print(text: string): void {
+    this.scrollback.append(Buffer.from(text))
+    this.console.outputArrived()
+  }
+
+  async end(): Promise<void> {
+    await this.console.close()
+    await this.control.close().catch(() => {})
+    this.claim.release()
+  }
+}
+
+export interface Result {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** Runs `xt` from source with nothing on standard input. */
+export function xt(home: string, ...args: readonly string[]): Promise<Result> {
+  return finished(startXt(home, args, 'ignore'))
+}
+
+export function startXt(home: string, args: readonly string[], stdin: 'ignore' | 'pipe'): ChildProcess {
+  const env = { ...process.env, XT_HOME: home }
+  return spawn(process.execPath, [join(root, 'bin', 'dev.js'), ...args], {
+    env,
+    stdio: [stdin, 'pipe', 'pipe'],
+  })
+}
+
+export async function finished(child: ChildProcess): Promise<Result> {
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (piece) => {
+    stdout += piece
+  })
+  child.stderr?.on('data', (piece) => {
+    stderr += piece
+  })
+  const status = await new Promise<number | null>((settle) => child.once('close', settle))
+  return { status, stdout, stderr }
+}
