@@ -1,5 +1,5 @@
 /** Where fetched and generated files are kept, outside the tree, and how two programs share it. */
-import { mkdir, open, readFile, rm } from 'node:fs/promises'
+import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -31,13 +31,16 @@ export async function withCacheLock<T>(
 
 /** The lock is a file with the owner's process id; one whose owner is gone is taken away. */
 async function tryLock(path: string): Promise<boolean> {
+  const own = `${path}.${process.pid}`
+  await writeFile(own, String(process.pid))
   try {
-    const file = await open(path, 'wx')
-    await file.writeFile(String(process.pid))
-    await file.close()
+    // Unlike a file made and then written, a link is there with its contents or not at all.
+    await link(own, path)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(own, { force: true })
   }
   const owner = Number(await readFile(path, 'utf8').catch(() => ''))
   if (owner > 0 && !isAlive(owner)) await rm(path, { force: true })

@@ -1,6 +1,6 @@
 /**
  * Files out of Debian packages, without installing anything: apt finds and downloads, dpkg-deb and tar unpack.
- * Works as root and as any user, and continues an interrupted download.
+ * Works as root and as any user. What was fetched or unpacked completely is not done again.
  *
  * The system's package lists are used as they are. Where they are missing or too old, lists of our own are made in
  * the cache (from the system's sources), so that neither root nor a change of the system is needed.
@@ -8,6 +8,7 @@
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { execa } from 'execa'
+import { XtError } from '../../src/base/errors.ts'
 import { assetErrors } from './errors.ts'
 
 export type Progress = (line: string) => void
@@ -19,12 +20,15 @@ export interface PackageVersion {
   readonly depends: string
 }
 
+/** No change of user: another one could not write into the cache. */
+const ALWAYS = ['-o', 'APT::Sandbox::User=root', '-o', 'Acquire::Retries=3']
+const SYSTEM_LISTS: readonly string[] = []
+
 /** apt as this user sees it: with the system's lists, or with lists in the cache. */
 export class Apt {
   readonly #cache: string
   readonly #onProgress: Progress
-  #options: readonly string[] = ['-o', 'APT::Sandbox::User=root']
-  #isUpdated = false
+  #lists = SYSTEM_LISTS
 
   constructor(cache: string, onProgress: Progress) {
     this.#cache = cache
@@ -32,17 +36,38 @@ export class Apt {
   }
 
   /**
+   * Does `work` (finding, downloading) with the system's package lists; if that fails, with the cache's lists of an
+   * earlier time; if that fails, with new ones.
+   */
+  async attempt<T>(work: () => Promise<T>): Promise<T> {
+    let failure: unknown
+    for (const prepare of [() => true, () => this.#useOwnLists(), () => this.#updateOwnLists()]) {
+      if (!(await prepare())) continue
+      try {
+        return await work()
+      } catch (error) {
+        // Without network the new lists are empty: that a package is not in them says less than an earlier failure.
+        const isEmptyHanded = error instanceof XtError && error.code === 'XT_ASSET_NO_PACKAGE'
+        if (failure === undefined || !isEmptyHanded) failure = error
+      }
+    }
+    throw failure
+  }
+
+  /**
    * The version apt would install of the first package it knows; `name/release` picks a release.
    * @throws XtError XT_ASSET_NO_APT, XT_ASSET_NO_PACKAGE
    */
   async find(...names: readonly string[]): Promise<PackageVersion> {
-    for (;;) {
-      for (const name of names) {
-        const found = await this.#show(name)
-        if (found !== undefined) return found
-      }
-      if (!(await this.#update())) throw assetErrors.XT_ASSET_NO_PACKAGE(names.join(' or '))
+    for (const name of names) {
+      const { stdout } = await this.#run('apt-cache', ['show', '--no-all-versions', name])
+      const field = (key: string) => new RegExp(`^${key}: (.*)$`, 'm').exec(stdout)?.[1] ?? ''
+      // An installed package is also shown when no list has it.
+      if (field('Filename') === '') continue
+      const sizeBytes = Number(field('Size'))
+      return { name: field('Package'), version: field('Version'), sizeBytes, depends: field('Depends') }
     }
+    throw assetErrors.XT_ASSET_NO_PACKAGE(names.join(' or '))
   }
 
   /**
@@ -53,8 +78,8 @@ export class Apt {
   async download(pkg: PackageVersion): Promise<string> {
     const done = join(this.#cache, 'debs', `${pkg.name}_${pkg.version.replaceAll(':', '%3a')}.deb`)
     if (await exists(done)) return done
-    // apt continues a partial file of the same name, hence a directory that stays.
-    const partial = join(this.#cache, 'debs', 'partial', pkg.name)
+    const partial = join(this.#cache, 'debs', 'partial')
+    await rm(partial, { recursive: true, force: true })
     await mkdir(partial, { recursive: true })
     this.#onProgress(`fetching ${pkg.name} ${pkg.version} (${(pkg.sizeBytes / 1e6).toFixed(1)} MB)`)
     const timer = setInterval(() => void this.#report(pkg, partial), 2000)
@@ -71,39 +96,23 @@ export class Apt {
     return done
   }
 
-  /** Finds and downloads; lists that name a version the archive no longer has are made anew. */
-  async fetch(...names: readonly string[]): Promise<{ readonly pkg: PackageVersion; readonly deb: string }> {
-    const pkg = await this.find(...names)
-    try {
-      return { pkg, deb: await this.download(pkg) }
-    } catch (error) {
-      if (!(await this.#update())) throw error
-      const again = await this.find(...names)
-      return { pkg: again, deb: await this.download(again) }
-    }
+  get #ownLists(): string {
+    return join(this.#cache, 'apt', 'lists')
   }
 
-  async #show(name: string): Promise<PackageVersion | undefined> {
-    const { stdout } = await this.#run('apt-cache', ['show', '--no-all-versions', name])
-    const field = (key: string) => new RegExp(`^${key}: (.*)$`, 'm').exec(stdout)?.[1] ?? ''
-    if (field('Version') === '' || field('Filename') === '') return undefined
-    return {
-      name: field('Package'),
-      version: field('Version'),
-      sizeBytes: Number(field('Size')),
-      depends: field('Depends'),
-    }
+  /** False if there are none. */
+  async #useOwnLists(): Promise<boolean> {
+    if (!(await exists(this.#ownLists))) return false
+    const archives = join(this.#cache, 'apt', 'cache')
+    this.#lists = ['-o', `Dir::State::lists=${this.#ownLists}`, '-o', `Dir::Cache=${archives}`]
+    return true
   }
 
-  /** Makes package lists in the cache and uses them from now on; false if that was done before. */
-  async #update(): Promise<boolean> {
-    if (this.#isUpdated) return false
-    this.#isUpdated = true
-    const [lists, cache] = [join(this.#cache, 'apt', 'lists'), join(this.#cache, 'apt', 'cache')]
-    await mkdir(join(lists, 'partial'), { recursive: true })
-    await mkdir(join(cache, 'archives', 'partial'), { recursive: true })
-    this.#options = [...this.#options, '-o', `Dir::State::lists=${lists}`, '-o', `Dir::Cache=${cache}`]
-    this.#onProgress("updating package lists in the cache (the system's lists are missing or too old)")
+  async #updateOwnLists(): Promise<boolean> {
+    await mkdir(join(this.#ownLists, 'partial'), { recursive: true })
+    await mkdir(join(this.#cache, 'apt', 'cache', 'archives', 'partial'), { recursive: true })
+    await this.#useOwnLists()
+    this.#onProgress("updating apt's package lists, in the cache")
     // Some source may fail (a mirror in the middle of its sync): what counts is whether the package is found after it.
     const update = await this.#run('apt-get', ['-q', 'update'])
     if (update.failed) this.#onProgress(`apt-get update did not fully succeed: ${lastError(update.stderr)}`)
@@ -125,7 +134,7 @@ export class Apt {
   }
 
   async #run(program: 'apt-get' | 'apt-cache', args: readonly string[], cwd = this.#cache) {
-    const result = await execa(program, [...this.#options, ...args], {
+    const result = await execa(program, [...ALWAYS, ...this.#lists, ...args], {
       cwd,
       reject: false,
       stdin: 'ignore',

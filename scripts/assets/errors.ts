@@ -19,7 +19,7 @@ export const assetErrors = defineErrors({
   XT_ASSET_DOWNLOAD_FAILED: {
     title: 'A package could not be downloaded',
     message: (name: string, reason: string) => `apt could not download ${name}: ${reason}`,
-    hint: `Check the network and run the same command again: a partial download is continued. ${PROVIDE}`,
+    hint: `Check the network and run the same command again. ${PROVIDE}`,
   },
   XT_ASSET_UNPACK_FAILED: {
     title: 'A package could not be unpacked',

@@ -45,12 +45,10 @@ export async function debianKernel(
     const image = /linux-image-[^\s,]+/.exec(meta.depends)?.[0]
     if (image === undefined) throw assetErrors.XT_ASSET_NO_PACKAGE(names.join(' or '))
     const release = image.slice('linux-image-'.length)
-    const version = /\(= ([^)]+)\)/.exec(meta.depends)?.[1] ?? meta.version
-    const directory = join(cache, 'kernels', `${release}_${version}`)
+    const directory = join(cache, 'kernels', `${release}_${meta.version}`)
     const vmlinuz = join(directory, 'boot', `vmlinuz-${release}`)
     if (!(await exists(vmlinuz))) {
-      const { deb } = await apt.fetch(image)
-      await unpackDeb(deb, directory, ['./boot/vmlinuz-*'])
+      await unpackDeb(await apt.download(await apt.find(image)), directory, ['./boot/vmlinuz-*'])
     }
     return { vmlinuz, release }
   })
@@ -64,11 +62,10 @@ export async function debianBusybox(options: AssetOptions = {}): Promise<string>
   const given = await givenFile('XT_ASSET_BUSYBOX')
   if (given !== undefined) return given
   return inCache(options, async (cache, apt) => {
-    const { version } = await apt.find('busybox-static')
-    const directory = join(cache, 'busybox', version.replaceAll(':', '%3a'))
+    const busybox = await apt.find('busybox-static')
+    const directory = join(cache, 'busybox', busybox.version.replaceAll(':', '%3a'))
     if (!(await exists(directory))) {
-      const { deb } = await apt.fetch('busybox-static')
-      await unpackDeb(deb, directory, ['*/busybox'])
+      await unpackDeb(await apt.download(busybox), directory, ['*/busybox'])
     }
     // Debian 12 has it in /bin, later releases in /usr/bin.
     const files = await readdir(directory, { recursive: true })
@@ -80,7 +77,10 @@ function inCache<T>(options: AssetOptions, work: (cache: string, apt: Apt) => Pr
   const cache = options.cache ?? assetCache()
   const onProgress = options.onProgress ?? (() => {})
   const onWait = () => onProgress('waiting for another program that uses the cache')
-  return withCacheLock(cache, onWait, () => work(cache, new Apt(cache, onProgress)))
+  return withCacheLock(cache, onWait, () => {
+    const apt = new Apt(cache, onProgress)
+    return apt.attempt(() => work(cache, apt))
+  })
 }
 
 async function givenFile(variable: string): Promise<string | undefined> {
