@@ -123,6 +123,8 @@ const AREA = (() => {
     dom0Ports: take(DOM0_PORTS * port_state.size),
     /** One u32 per grant: low half readers, high half writers. */
     pins: take(MAX_GRANT_FRAMES * 512 * 4),
+    /** One u32 per grant: host page of a pinned one. */
+    pinnedPages: take(MAX_GRANT_FRAMES * 512 * 4),
     /** One bit per RAM page: given back by the guest. */
     freeBits: take(((4096 * 1024 * 1024) / PAGE_SIZE / 8) | 0),
     ports: take(EVTCHN_FIFO_NR_CHANNELS * port_state.size),
@@ -158,6 +160,7 @@ export class SharedState {
   readonly #dom0Ports: number
   readonly dom0Pending: number
   readonly pins: number
+  readonly pinnedPages: number
   readonly freeBits: number
 
   constructor(memory: MachineMemory) {
@@ -173,6 +176,7 @@ export class SharedState {
     this.#dom0Ports = (xen + AREA.dom0Ports) / 4
     this.dom0Pending = (xen + AREA.dom0Pending) / 4
     this.pins = (xen + AREA.pins) / 4
+    this.pinnedPages = (xen + AREA.pinnedPages) / 4
     this.freeBits = (xen + AREA.freeBits) / 4
   }
 

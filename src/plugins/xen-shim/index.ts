@@ -1,25 +1,26 @@
 /**
- * The Xen shim as a plugin: it plugs src/xen into the vCPUs' exits and lays out the domain before they exist.
+ * The Xen shim as a plugin: it plugs src/xen into the vCPUs' exits, lays out the domain before they exist, links the
+ * guest's xenstore ring, and provides the bus for PV backends.
  *
- * In the vCPUs' threads runs vcpu.ts; on the main thread this file builds what a toolstack builds: the store's and
- * the console's page, port, grant and params.
+ * vcpu.ts is what runs in the vCPUs' threads; toolstack.ts builds what a toolstack builds.
  */
+import { extname } from 'node:path'
 import { z } from 'zod'
-import { type Gfn, gfn } from '../../base/brand.ts'
-import type { MachineMemory } from '../../base/machine-memory.ts'
-import { definePlugin, type VmInfo } from '../../engine/plugin.ts'
+import { definePlugin, type PvBus } from '../../engine/plugin.ts'
 import { HYPERCALL_PAGE_MSR, XEN_CPUID_FIRST, XEN_CPUID_LAST } from '../../xen/cpuid.ts'
-import { Domain } from '../../xen/domain.ts'
-import './capabilities.ts'
+import { LocalXen } from '../../xen/local.ts'
+import { BackendBus } from '../../xen/xenbus/backend-bus.ts'
+import type { XenstoreClient } from '../../xen/xenhost.ts'
+import { connectXenstore } from '../../xenstored/client.ts'
+import { ensureXenstored } from '../../xenstored/ensure.ts'
+import { attachGuestStore } from '../../xenstored/guest-link.ts'
+import { storePlaces } from '../../xenstored/places.ts'
+import { buildDomain } from './toolstack.ts'
 
-/** The guest's TSC: 1 GHz, so that ticks are nanoseconds. */
-export const TSC_KHZ = 1_000_000
-/** Where libxl puts the two special pages of a PVH guest. */
-export const STORE_GFN = gfn(0xfeffc)
-export const CONSOLE_GFN = gfn(0xfefff)
-/** Hypercall numbers there can be; those without a row are answered and named too. */
+/** Hypercall numbers there can be; those without a row are answered and named in the log too. */
 const HYPERCALL_NUMBERS = 64
-const PORT_E9: readonly [number, number] = [0xe9, 0xe9]
+/** Debug port of Xen guests: text goes to the log. */
+const PORT_E9 = 0xe9
 
 const config = z
   .object({
@@ -28,57 +29,85 @@ const config = z
      * needs a CPU backend whose LAPIC delivers and ends such interrupts.
      */
     upcall: z.enum(['callback', 'per-vcpu']).default('callback'),
+    /** xl's max_event_channels. */
     maxEventChannels: z.int().min(8).max(131071).default(1023),
   })
   .strict()
-
-/** 16 bytes of a UUID text. */
-function uuidBytes(uuid: string): Uint8Array {
-  const hex = uuid.replaceAll('-', '')
-  return Uint8Array.from({ length: 16 }, (_, i) => Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16) || 0)
-}
-
-/** A zeroed page outside RAM at a frame of the guest. */
-function specialPage(memory: MachineMemory, at: Gfn): Gfn {
-  const page = memory.allocatePage()
-  if (page === 0) throw new RangeError('no page left for the special pages')
-  memory.setFrame(at, page)
-  return at
-}
-
-function build(memory: MachineMemory, vm: VmInfo, settings: z.output<typeof config>): Domain {
-  const domain = Domain.initialise(memory, {
-    domid: vm.domid,
-    uuid: uuidBytes(vm.uuid),
-    vcpus: vm.maxVcpus,
-    tscKhz: TSC_KHZ,
-    wallclockNs: BigInt(Date.now()) * 1_000_000n,
-    maxPort: settings.maxEventChannels,
-    perVcpuUpcall: settings.upcall === 'per-vcpu',
-  })
-  domain.setStore(specialPage(memory, STORE_GFN))
-  domain.setConsole(specialPage(memory, CONSOLE_GFN))
-  return domain
-}
+export type XenShimSettings = z.output<typeof config>
 
 export default definePlugin({
   name: 'xen-shim',
   api: 1,
   config,
-  provides: ['xenDomain'],
-  requires: ['guestMemory'],
+  provides: ['pvBus', 'xenstore', 'xenDomain'],
   setup(ctx) {
+    const { vm, log } = ctx
     ctx.exits.claim({
       hypercalls: Array.from({ length: HYPERCALL_NUMBERS }, (_, nr) => nr),
       cpuid: [[XEN_CPUID_FIRST, XEN_CPUID_LAST]],
       msrs: [[HYPERCALL_PAGE_MSR, HYPERCALL_PAGE_MSR]],
-      ports: [PORT_E9],
-      module: new URL('./vcpu.ts', import.meta.url).href,
+      ports: [[PORT_E9, PORT_E9]],
+      module: new URL(`./vcpu${extname(import.meta.url)}`, import.meta.url).href,
     })
+    let bus: BackendBus | undefined
+    let xen: LocalXen | undefined
+
     return {
-      attach() {
-        ctx.provide('xenDomain', build(ctx.use('guestMemory'), ctx.vm, ctx.config))
+      async attach() {
+        const memory = ctx.use('guestMemory')
+        const { domain, store } = buildDomain(memory, vm, ctx.config)
+        xen = ctx.own(new LocalXen({ memory, defer: (task) => void setImmediate(task) }))
+        const revive = () => ensureXenstored(vm.hostRunDir)
+        const places = storePlaces(vm.hostRunDir)
+        const xenstore = ctx.own(await connectXenstore({ socketPath: places.socketPath, revive }))
+        const listeners = new Set<() => void>()
+        const channel = ctx.own(
+          xen.bind(store.port, () => {
+            for (const listener of listeners) listener()
+          }),
+        )
+        ctx.own(
+          await attachGuestStore({
+            memory,
+            gfn: store.gfn,
+            domid: vm.domid,
+            socketPath: places.guestSocketPath,
+            onGuestEvent: (listener) => {
+              listeners.add(listener)
+              return () => listeners.delete(listener)
+            },
+            notifyGuest: () => channel.notify(),
+            revive,
+          }),
+        )
+        bus = new BackendBus({
+          domid: vm.domid,
+          xenstore,
+          xenhost: (backendPath) => xen!.xenhost(backendPath, xenstore),
+          log,
+        })
+        ctx.provide('xenDomain', domain)
+        ctx.provide('xenstore', xenstore)
+        ctx.provide('pvBus', pvBus(bus, xen, xenstore))
+      },
+      async stop() {
+        await bus?.close()
+        for (const line of xen?.leftovers() ?? []) log.warn(line)
       },
     }
   },
 })
+
+function pvBus(bus: BackendBus, xen: LocalXen, xenstore: XenstoreClient): PvBus {
+  const otherend = xen.domain.domid
+  return {
+    xenhost: (backendPath) => xen.xenhost(backendPath, xenstore),
+    add: (driver, device, place) =>
+      bus.add({
+        type: driver.type,
+        connectOn: driver.connectOn,
+        ...place,
+        create: (xenhost, frontendPath) => driver.create(xenhost, device, { domid: otherend, frontendPath }),
+      }),
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * The in-process xenhost: backends are in "dom0" of a domain that is emulated here.
+ *
+ * One LocalXen per thread of backends; each has its doorbell. Handles are scoped to a device and count what they
+ * hold. Grant mappings are views on guest memory itself, as vhost would have them.
+ */
+import { type Domid, type Gref, type Port, port } from '../base/brand.ts'
+import type { MachineMemory } from '../base/machine-memory.ts'
+import { ENOSYS } from './abi/errno.ts'
+import { GNTST } from './abi/grant_table.ts'
+import { HYPERVISOR } from './abi/xen.ts'
+import { Domain } from './domain.ts'
+import { EvtchnError, errors, GrantError } from './errors.ts'
+import { Doorbell } from './evtchn/doorbell.ts'
+import { DOM0 } from './evtchn/ports.ts'
+import { GrantAccess } from './gnttab/access.ts'
+import { XEN_MAJOR, XEN_MINOR } from './hypercall/xen_version.ts'
+import type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient, XenstoreTx } from './xenhost.ts'
+
+const PAGE_BYTES = 4096
+
+export interface LocalXenOptions {
+  readonly memory: MachineMemory
+  /** Runs a task after other events of this thread had their turn (setImmediate). */
+  readonly defer: (task: () => void) => void
+  /** Which doorbell: 0 on the main thread, one of its own on any other thread of backends. */
+  readonly doorbell?: number
+}
+
+/** What a handle holds at the moment. */
+export interface Held {
+  readonly grants: number
+  readonly ports: number
+  readonly watches: number
+}
+
+export interface LocalXenHost extends XenHost {
+  readonly backendPath: string
+  held(): Held
+}
+
+export class LocalXen implements Disposable {
+  readonly domain: Domain
+  readonly #access: GrantAccess
+  readonly #doorbell: Doorbell
+  readonly #hosts: LocalXenHost[] = []
+
+  constructor({ memory, defer, doorbell = 0 }: LocalXenOptions) {
+    this.domain = new Domain(memory)
+    this.#access = new GrantAccess(this.domain.state, this.domain.gnttab)
+    this.#doorbell = new Doorbell(this.domain.state, this.domain.evtchn.dom0, doorbell, defer)
+  }
+
+  /** A handle for one device of this domain. `xenstore` is dom0's own connection; the handle narrows it. */
+  xenhost(backendPath: string, xenstore: XenstoreClient): LocalXenHost {
+    const counters = { grants: 0, ports: 0, watches: 0 }
+    const scope = { backendPath, otherend: this.domain.domid }
+    const host: LocalXenHost = {
+      kind: 'local',
+      domid: DOM0,
+      backendPath,
+      held: () => ({ ...counters }),
+      xenstore: scopedStore(xenstore, backendPath, counters),
+      evtchn: {
+        bindInterdomain: (otherend, remotePort, onEvent) => {
+          mustBeOtherend(scope, otherend, 'bind to a port')
+          return this.#bind(remotePort, onEvent, counters)
+        },
+      },
+      gnttab: {
+        map: (otherend, refs, access) => {
+          mustBeOtherend(scope, otherend, 'map a grant')
+          return this.#map(refs, access, counters)
+        },
+        copy: (ops) => {
+          for (const op of ops) mustBeOtherend(scope, op.otherend, 'copy a grant')
+          return ops.map((op) => this.#copy(op))
+        },
+      },
+      hypercall: dom0Hypercall,
+    }
+    this.#hosts.push(host)
+    return host
+  }
+
+  /** One line for each handle that holds something, e.g. to be reported when the machine stops. */
+  leftovers(): string[] {
+    return this.#hosts.flatMap((host) => {
+      const what = Object.entries(host.held())
+        .filter(([, count]) => count > 0)
+        .map(([kind, count]) => `${count} ${kind}`)
+      return what.length === 0
+        ? []
+        : [errors.XT_XENHOST_NOT_GIVEN_BACK(host.backendPath, what.join(', ')).message]
+    })
+  }
+
+  /** Guest events on a port for parts that are no backend (the store's ring). */
+  bind(remotePort: Port, onEvent: () => void): Channel {
+    return this.#bind(remotePort, onEvent, { ports: 0 })
+  }
+
+  [Symbol.dispose](): void {
+    this.#doorbell[Symbol.dispose]()
+  }
+
+  #bind(remotePort: Port, onEvent: () => void, counters: { ports: number }): Channel {
+    const { evtchn } = this.domain
+    const own = evtchn.bindFromDom0(remotePort, this.#doorbell.index)
+    if (own < 0) throw new EvtchnError(remotePort, own)
+    counters.ports++
+    this.#doorbell.attach(own, onEvent)
+    let open = true
+    return {
+      port: port(own),
+      notify: () => {
+        if (open) evtchn.notifyFromDom0(own)
+      },
+      [Symbol.dispose]: () => {
+        if (!open) return
+        open = false
+        counters.ports--
+        this.#doorbell.detach(own)
+        evtchn.closeFromDom0(own)
+      },
+    }
+  }
+
+  #map(refs: readonly Gref[], access: 'ro' | 'rw', counters: { grants: number }): Mapping {
+    const pinned: Gref[] = []
+    const pages: Uint8Array<SharedArrayBuffer>[] = []
+    for (const ref of refs) {
+      const pin = this.#access.pin(ref, DOM0, access)
+      if ('status' in pin) {
+        for (const done of pinned) this.#access.unpin(done, access)
+        throw new GrantError(ref, pin.status)
+      }
+      pinned.push(ref)
+      pages.push(this.#access.bytes(pin.page))
+    }
+    counters.grants += pinned.length
+    let held = true
+    return {
+      pages,
+      [Symbol.dispose]: () => {
+        if (!held) return
+        held = false
+        counters.grants -= pinned.length
+        for (const ref of pinned) this.#access.unpin(ref, access)
+      },
+    }
+  }
+
+  #copy(op: GrantCopy): number {
+    // GUEST: offsets and lengths come from requests.
+    if (op.offset < 0 || op.length < 0 || op.offset + op.length > PAGE_BYTES) return GNTST.bad_copy_arg
+    const access = op.direction === 'to-guest' ? 'rw' : 'ro'
+    const pin = this.#access.pin(op.ref, DOM0, access)
+    if ('status' in pin) return pin.status
+    const page = this.#access.bytes(pin.page).subarray(op.offset, op.offset + op.length)
+    const local = op.local.subarray(op.localOffset, op.localOffset + op.length)
+    if (op.direction === 'to-guest') page.set(local)
+    else local.set(page)
+    this.#access.unpin(op.ref, access)
+    return GNTST.okay
+  }
+}
+
+function mustBeOtherend(scope: { backendPath: string; otherend: Domid }, asked: Domid, what: string): void {
+  if (asked !== scope.otherend) throw errors.XT_XENHOST_SCOPE(scope.backendPath, `${what} of domain ${asked}`)
+}
+
+/** dom0's own hypercalls: the version; everything else works on memory of a domain that is not emulated. */
+function dom0Hypercall(nr: number, ...args: readonly bigint[]): bigint {
+  const isVersion = nr === HYPERVISOR.xen_version && args[0] === 0n
+  return isVersion ? BigInt((XEN_MAJOR << 16) | XEN_MINOR) : BigInt(-ENOSYS)
+}
+
+/** A store client that writes only below the backend's path and counts its watches. */
+function scopedStore(
+  store: XenstoreClient,
+  backendPath: string,
+  counters: { watches: number },
+): XenstoreClient {
+  const inside = (path: string) => {
+    if (path !== backendPath && !path.startsWith(`${backendPath}/`))
+      throw errors.XT_XENHOST_SCOPE(backendPath, `write ${path}`)
+  }
+  const guard =
+    <A extends readonly unknown[]>(call: (path: string, ...rest: A) => Promise<void>) =>
+    async (path: string, ...rest: A) => {
+      inside(path)
+      await call(path, ...rest)
+    }
+  return {
+    read: (path, tx) => store.read(path, tx),
+    readBytes: (path, tx) => store.readBytes(path, tx),
+    directory: (path, tx) => store.directory(path, tx),
+    getPerms: (path, tx) => store.getPerms(path, tx),
+    write: guard((path, value: string | Uint8Array, tx?: XenstoreTx) => store.write(path, value, tx)),
+    mkdir: guard((path, tx?: XenstoreTx) => store.mkdir(path, tx)),
+    rm: guard((path, tx?: XenstoreTx) => store.rm(path, tx)),
+    setPerms: guard((path, perms: readonly string[], tx?: XenstoreTx) => store.setPerms(path, perms, tx)),
+    transaction: (body) => store.transaction(body),
+    watch: async (path, onEvent) => {
+      const watch = await store.watch(path, onEvent)
+      counters.watches++
+      let held = true
+      return {
+        path: watch.path,
+        token: watch.token,
+        [Symbol.asyncDispose]: async () => {
+          if (held) counters.watches--
+          held = false
+          await watch[Symbol.asyncDispose]()
+        },
+      }
+    },
+  }
+}
