@@ -8,9 +8,6 @@ export const FRACTION = 256
 const F = BigInt(FRACTION)
 export const ONE = 1n << F
 
-/** Extra fraction bits of `PI_WIDE`: an argument below 2^63 is reduced without losing any of the 256. */
-export const WIDE_EXTRA = 80
-
 /** atan(1/n) with `bits` fraction bits. */
 function atanInverse(n: bigint, bits: number): bigint {
   let power = (1n << BigInt(bits)) / n
@@ -34,13 +31,13 @@ function atanhInverse(n: bigint): bigint {
 }
 
 /** Machin: pi = 16 atan(1/5) - 4 atan(1/239); 16 spare bits swallow the truncations of the series. */
-function machin(bits: number): bigint {
-  return (16n * atanInverse(5n, bits + 16) - 4n * atanInverse(239n, bits + 16)) >> 16n
-}
+export const PI = (16n * atanInverse(5n, FRACTION + 16) - 4n * atanInverse(239n, FRACTION + 16)) >> 16n
 
-/** pi with FRACTION + WIDE_EXTRA fraction bits. */
-export const PI_WIDE = machin(FRACTION + WIDE_EXTRA)
-export const PI = PI_WIDE >> BigInt(WIDE_EXTRA)
+/** Fraction bits that `REDUCTION_PI` has beside FRACTION, so that arguments below 2^63 lose none of those. */
+export const REDUCTION_EXTRA = 80
+/** The pi of 66 significant bits by which processors reduce angles (Intel SDM volume 1, section 8.3.8). */
+export const REDUCTION_PI = 0xc90f_daa2_2168_c234_cn << BigInt(FRACTION + REDUCTION_EXTRA - 66)
+
 export const LN2 = 2n * atanhInverse(3n)
 const LN10 = 3n * LN2 + 2n * atanhInverse(9n)
 export const LOG2_E = (ONE << F) / LN2

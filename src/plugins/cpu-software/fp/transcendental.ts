@@ -1,7 +1,7 @@
 /**
  * FSIN FCOS FPTAN FPATAN F2XM1 FYL2X FYL2XP1 and the FLD constants on f80 values, correctly rounded but for the
  * rarest ties. Intel SDM volume 1, section 8.3.8 and the tables of special operands in volume 2.
- * The processor reduces large angles by a pi of 66 bits; here pi is exact, so big arguments differ from it.
+ * Angles are reduced by the pi of 66 bits that the manual gives, as the processors do.
  * Precision control does not apply to these instructions.
  */
 
@@ -17,9 +17,9 @@ import {
   LOG10_2,
   ONE,
   PI,
-  PI_WIDE,
+  REDUCTION_EXTRA,
+  REDUCTION_PI,
   sinOverArgument,
-  WIDE_EXTRA,
 } from './fixed-point.ts'
 import {
   bitLength,
@@ -102,11 +102,11 @@ function angle(x: Unpacked): Angle {
     return { quadrant: 0, sinSig, sinExp: x.exp - FRACTION, cos: cosine(squared) }
   }
   // GUEST: |x| < 2^63 was checked by the caller, so this is below 2^400.
-  const wide = fixed(x) << BigInt(WIDE_EXTRA)
+  const wide = fixed(x) << BigInt(REDUCTION_EXTRA)
   // The nearest multiple of pi/2: floor(2x/pi + 1/2).
-  const numerator = 2n * wide + PI_WIDE / 2n
-  const quadrant = numerator / PI_WIDE - (numerator < 0n ? 1n : 0n)
-  const r = (wide - (quadrant * PI_WIDE) / 2n) >> BigInt(WIDE_EXTRA)
+  const numerator = 2n * wide + REDUCTION_PI / 2n
+  const quadrant = numerator / REDUCTION_PI - (numerator < 0n ? 1n : 0n)
+  const r = (wide - (quadrant * REDUCTION_PI) / 2n) >> BigInt(REDUCTION_EXTRA)
   const squared = (r * r) >> F
   return {
     quadrant: Number(BigInt.asUintN(2, quadrant)),
@@ -146,11 +146,9 @@ export function cos(c: FpContext, a: bigint): bigint | undefined {
 
 export function tan(c: FpContext, a: bigint): bigint | undefined {
   return ofAngle(c, unpack(c, f80, a), a, (angle) => {
-    const cosWide = angle.cos << F
-    if ((angle.quadrant & 1) === 0)
-      return deliver(c, angle.sinExp + FRACTION, ((angle.sinSig << F) << F) / cosWide)
+    if ((angle.quadrant & 1) === 0) return deliver(c, angle.sinExp, (angle.sinSig << F) / angle.cos)
     // Quadrants 1 and 3: tan = -cos/sin, and sin is not small-angle here, so its exponent is fixed.
-    return deliver(c, -FRACTION, -((cosWide << F) / angle.sinSig))
+    return deliver(c, -FRACTION, -((angle.cos << (2n * F)) / angle.sinSig))
   })
 }
 
@@ -164,6 +162,7 @@ export function exp2m1(c: FpContext, a: bigint): bigint {
   const top = topOf(x)
   if (top >= 0) {
     const isOne = top === 0 && x.sig === f80.leadingBit
+    c.flags |= PE
     return isOne && x.sign === 1 ? 0xbffe_8000_0000_0000_0000n : a
   }
   const y = (fixed(x) * LN2) >> F
@@ -209,7 +208,8 @@ function timesLog(c: FpContext, y: Unpacked, log: Log): bigint {
   if (!log.exact) return deliver(c, exp, sig)
   const wide: FpContext = { ...c, precision: 64, flags: 0 }
   const value = roundPack(wide, f80, sig < 0n ? 1 : 0, exp, sig < 0n ? -sig : sig)
-  c.flags |= wide.flags
+  // Exact or not, the processor calls it inexact.
+  c.flags |= wide.flags | PE
   c.roundedUp = wide.roundedUp
   return value
 }
@@ -240,7 +240,10 @@ export function yLog2x(c: FpContext, a: bigint, b: bigint): bigint {
   return timesLog(c, y, log2(x))
 }
 
-/** FYL2XP1: b * log2(a + 1). Defined for |a| < 1 - sqrt(1/2); computed for all a > -1, invalid below. */
+/**
+ * FYL2XP1: b * log2(a + 1). The manual defines it for |a| < 1 - sqrt(1/2); here it is right for all a > -1, and
+ * from -1 down the answer is a, as seen on processors.
+ */
 export function yLog2xPlus1(c: FpContext, a: bigint, b: bigint): bigint {
   const x = unpack(c, f80, a)
   const y = unpack(c, f80, b)
@@ -248,12 +251,16 @@ export function yLog2xPlus1(c: FpContext, a: bigint, b: bigint): bigint {
   const sign = (x.sign ^ y.sign) as 0 | 1
   if (x.kind === ZERO)
     return y.kind === INFINITE ? invalid(c, f80) : denormalEnds(c, y) ? 0n : zero(f80, sign)
-  if (x.sign === 1 && (x.kind === INFINITE || topOf(x) >= 0)) return invalid(c, f80)
+  if (x.sign === 1 && x.kind === INFINITE) return invalid(c, f80)
   if (x.kind === INFINITE && y.kind === ZERO) return invalid(c, f80)
   if (denormalEnds(c, x, y)) return 0n
   if (y.kind === ZERO) return zero(f80, sign)
   if (x.kind === INFINITE || y.kind === INFINITE) return infinity(f80, sign)
   const top = topOf(x)
+  if (x.sign === 1 && top >= 0) {
+    c.flags |= PE
+    return a
+  }
   // Far below 1, log2(1+x) is x/ln2 * (1 - x/2 ...): the correction is under every bit that is kept.
   if (top < -200)
     return timesLog(c, y, { sig: signed(x, x.sig) * LOG2_E, exp: x.exp - FRACTION, exact: false })

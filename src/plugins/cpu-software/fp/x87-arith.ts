@@ -116,15 +116,12 @@ function setQuotient(cpu: FpCpu, quotient: number): void {
 /** FSIN and FCOS: out of range sets C2 and changes nothing. */
 function trigonometric(op: typeof sin): X87Run {
   return (cpu) => {
-    if (isEmpty(cpu, 0)) {
-      if (stackFault(cpu, 'underflow')) setSt(cpu, 0, INDEFINITE)
-      return DONE
-    }
-    const c = context(cpu)
-    const value = op(c, getSt(cpu, 0))
-    setC2(cpu, value === undefined)
-    if (settle(cpu, c) && value !== undefined) setSt(cpu, 0, value)
-    return DONE
+    setC2(cpu, false)
+    return compute(cpu, [0], 0, 0, (c) => {
+      const value = op(c, getSt(cpu, 0))
+      setC2(cpu, value === undefined)
+      return value ?? getSt(cpu, 0)
+    })
   }
 }
 
@@ -137,6 +134,7 @@ function replaceAndPush(
   usesC2: boolean,
 ): X87Run {
   return (cpu): FpOutcome => {
+    if (usesC2) setC2(cpu, false)
     const underflow = isEmpty(cpu, 0)
     if (underflow || !isEmpty(cpu, 7)) {
       if (stackFault(cpu, underflow ? 'underflow' : 'overflow')) {

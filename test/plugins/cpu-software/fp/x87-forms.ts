@@ -3,7 +3,7 @@
 export interface X87Encoding {
   readonly form: string
   /** Escape byte, then either /digit of a memory form or the second byte of a register form (ST(0)). */
-  readonly escape: number
+  readonly opcode: number
   readonly digit?: number
   readonly second?: number
   /** The register form takes ST(i). */
@@ -12,11 +12,11 @@ export interface X87Encoding {
   readonly memory?: 'f32' | 'f64' | 'f80' | 'bcd' | 'int' | 'fcw'
 }
 
-const mem = (form: string, escape: number, digit: number, memory?: X87Encoding['memory']): X87Encoding =>
-  memory === undefined ? { form, escape, digit } : { form, escape, digit, memory }
-const reg = (form: string, escape: number, second: number): X87Encoding => ({
+const mem = (form: string, opcode: number, digit: number, memory?: X87Encoding['memory']): X87Encoding =>
+  memory === undefined ? { form, opcode, digit } : { form, opcode, digit, memory }
+const reg = (form: string, opcode: number, second: number): X87Encoding => ({
   form,
-  escape,
+  opcode,
   second,
   takesI: form.includes('ST(i)'),
 })
@@ -108,7 +108,7 @@ export const exactForms: readonly X87Encoding[] = [
   reg('FINCSTP', 0xd9, 0xf7),
   reg('FDECSTP', 0xd9, 0xf6),
   reg('FNOP', 0xd9, 0xd0),
-  { form: 'FWAIT', escape: 0x9b },
+  { form: 'FWAIT', opcode: 0x9b },
   reg('FCHS', 0xd9, 0xe0),
   reg('FABS', 0xd9, 0xe1),
   reg('FSQRT', 0xd9, 0xfa),

@@ -105,9 +105,9 @@ export function randomTrial(s: Source, encoding: X87Encoding): X87Trial {
 }
 
 function codeOf(x: X87Trial): number[] {
-  const { escape, digit, second } = x.encoding
-  if (digit !== undefined) return [escape, (digit << 3) | 7]
-  return second === undefined ? [escape] : [escape, second + x.i]
+  const { opcode, digit, second } = x.encoding
+  if (digit !== undefined) return [opcode, (digit << 3) | 7]
+  return second === undefined ? [opcode] : [opcode, second + x.i]
 }
 
 const little = (n: bigint, bytes: number): Uint8Array =>
