@@ -14,6 +14,5 @@ export const ENODEV = 19
 export const EINVAL = 22
 export const ENOSPC = 28
 export const ENOSYS = 38
-export const EILSEQ = 84
 export const EOPNOTSUPP = 95
 export const ENOBUFS = 105

@@ -30,7 +30,7 @@ type ViewOf<F> = F extends Field<infer _, infer View> ? View : never
 /** A private copy: every byte was read once. */
 export type Values<F extends Fields> = { -readonly [K in keyof F]: ValueOf<F[K]> }
 /** A live view: reading and assigning go to memory. */
-export type View<F extends Fields> = { [K in keyof F]: ViewOf<F[K]> }
+export type View<F extends Fields> = { -readonly [K in keyof F]: ViewOf<F[K]> }
 
 /** One line of the reference page. */
 export interface Row {
