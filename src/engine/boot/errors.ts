@@ -7,6 +7,8 @@ const hex = (n: number): string => `0x${n.toString(16)}`
 const WANTED =
   "Give kernel= a Linux bzImage or an ELF file with a PVH entry, for instance Debian's /boot/vmlinuz-*-amd64."
 const DAMAGED = 'The file is probably damaged or only partly downloaded: fetch it again.'
+/** More memory than this is no advice: it is beyond what a guest can have. */
+const LARGEST_GUEST = 3584 * 1048576
 const MORE_MEMORY = (needed: number): string => `Set memory= to at least ${Math.ceil(needed / 1048576)}.`
 
 export const bootErrors = defineErrors({
@@ -63,9 +65,10 @@ export const bootErrors = defineErrors({
   },
   XT_BOOT_KERNEL_OUTSIDE_RAM: {
     title: 'The kernel wants to be loaded where the guest has no memory',
-    message: (name: string, start: number, end: number, ramBytes: number) =>
+    message: (name: string, start: number, end: number, ramBytes: number, _needed: number) =>
       `${name} must be loaded at ${hex(start)}-${hex(end)}, the guest's memory ends at ${hex(ramBytes)} (${MiB(ramBytes)})`,
-    hint: (_name: string, _start: number, end: number) => MORE_MEMORY(end),
+    hint: (_name: string, _start: number, _end: number, _ramBytes: number, needed: number) =>
+      needed > LARGEST_GUEST ? WANTED : MORE_MEMORY(needed),
   },
   XT_BOOT_RAMDISK_TOO_LARGE: {
     title: 'The ramdisk does not fit into the guest’s memory',

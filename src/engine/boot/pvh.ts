@@ -34,8 +34,10 @@ export function placePvhGuest(
   ramBytes: number,
   sizes: { readonly startInfo: number; readonly ramdisks: readonly number[] },
 ): Placement {
-  if (kernel.end > ramBytes)
-    throw bootErrors.XT_BOOT_KERNEL_OUTSIDE_RAM(name, kernel.start, kernel.end, ramBytes)
+  if (kernel.end > ramBytes) {
+    const needed = pageUp(kernel.end) + pageUp(sizes.startInfo) + (sizes.ramdisks.at(-1) ?? 0)
+    throw bootErrors.XT_BOOT_KERNEL_OUTSIDE_RAM(name, kernel.start, kernel.end, ramBytes, needed)
+  }
   const lowEnd = Math.floor(kernel.start / PAGE_SIZE) * PAGE_SIZE
   const gaps = [
     { at: pageUp(kernel.end), end: ramBytes },
