@@ -40,7 +40,7 @@ async function main(runDir: string, idleSeconds: number): Promise<void> {
   })
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(signal))
   await service.start()
-  log(`serving ${places.socketPath}`)
+  log(`process ${process.pid} serves ${places.socketPath}`)
 }
 
 const [runDir, idle] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 /** Domains that the store knows: their records, their connections, and what a restart has to hand on to these. */
 import type { Connection } from './connection.ts'
 import type { DomainRecord } from './entries.ts'
-import { defaultLimits, type Limits, NO_LIMITS } from './quota.ts'
+import { defaultLimits, dom0Limits, type Limits } from './quota.ts'
 import { SERVER_FEATURES } from './requests.ts'
 
 export interface Domain {
@@ -12,11 +12,21 @@ export interface Domain {
 }
 
 export class Domains {
-  /** Limits of domains that have none of their own yet. */
-  limits: Limits = defaultLimits()
+  #limits = defaultLimits()
+  #dom0Limits = dom0Limits(this.#limits)
   readonly #domains = new Map<number, Domain>()
   /** Connections of guests as the journal left them, until their other end comes back. */
   readonly #carried = new Map<number, Connection>()
+
+  /** Limits that new domains get. */
+  get limits(): Limits {
+    return this.#limits
+  }
+
+  set limits(limits: Limits) {
+    this.#limits = limits
+    this.#dom0Limits = dom0Limits(limits)
+  }
 
   get(domid: number): Domain | undefined {
     return this.#domains.get(domid)
@@ -35,7 +45,7 @@ export class Domains {
       gfn: 0,
       port: 0,
       features: SERVER_FEATURES,
-      limits: this.limits,
+      limits: this.#limits,
     }
     const record = { ...basis, ...fields }
     if (old === undefined) this.#domains.set(domid, { record, connection: undefined, shutdown: false })
@@ -60,7 +70,7 @@ export class Domains {
   }
 
   limitsOf(domid: number): Readonly<Limits> {
-    return domid === 0 ? NO_LIMITS : (this.#domains.get(domid)?.record.limits ?? this.limits)
+    return domid === 0 ? this.#dom0Limits : (this.#domains.get(domid)?.record.limits ?? this.#limits)
   }
 
   /** The connection that a restart handed on, without taking it. */

@@ -1,6 +1,7 @@
 /**
  * Limits for unprivileged domains: names and defaults of the C xenstored (GET_QUOTA, SET_QUOTA, and the
- * `quota` commands of CONTROL). 0 switches a limit off. Domain 0 has none.
+ * `quota` commands of CONTROL). 0 switches a limit off. Domain 0 has none but the size of a value, which
+ * oxenstored holds against it as well.
  */
 
 /** Order and texts as `xenstore-control quota` prints them. */
@@ -25,10 +26,11 @@ export const isQuotaName = (name: string): name is QuotaName => Object.hasOwn(QU
 export const defaultLimits = (): Limits =>
   Object.fromEntries(QUOTA_NAMES.map((name) => [name, QUOTAS[name].value])) as Limits
 
-/** No limit at all: domain 0. */
-export const NO_LIMITS: Readonly<Limits> = Object.freeze(
-  Object.fromEntries(QUOTA_NAMES.map((name) => [name, 0])) as Limits,
-)
+/** What of the limits for new domains holds for domain 0. */
+export const dom0Limits = (limits: Readonly<Limits>): Limits => ({
+  ...(Object.fromEntries(QUOTA_NAMES.map((name) => [name, 0])) as Limits),
+  'node-size': limits['node-size'],
+})
 
 /** True if `amount` is more than the limit allows. */
 export const exceeds = (limits: Readonly<Limits>, name: QuotaName, amount: number): boolean =>

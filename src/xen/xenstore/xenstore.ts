@@ -18,7 +18,7 @@ import {
 } from './node-path.ts'
 import { Refusal } from './node-requests.ts'
 import { isPrivileged, MAY_READ, type Perms, rights } from './perms.ts'
-import { type Limits, NO_LIMITS } from './quota.ts'
+import type { Limits } from './quota.ts'
 import { REQUESTS, type StoreState } from './requests.ts'
 import { Store } from './store.ts'
 import { applyChange, type Change, DirectView, type Touched, Transaction } from './tx.ts'
@@ -78,7 +78,7 @@ export class Xenstore implements StoreState {
 
   /** A tool of dom0. */
   connectTool(): Connection {
-    const connection = new Connection(0, () => NO_LIMITS)
+    const connection = new Connection(0, () => this.limitsOf(0))
     this.#connections.add(connection)
     return connection
   }

@@ -1,0 +1,65 @@
+/** Starts a store process for a test, and ends it with the test. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { connectXenstore, type ToolstackClient } from '../../src/xenstored/client.ts'
+import { ensureXenstored } from '../../src/xenstored/ensure.ts'
+import { storePlaces } from '../../src/xenstored/places.ts'
+
+export interface TestStore {
+  readonly runDir: string
+  readonly socketPath: string
+  readonly guestSocketPath: string
+  /** A client that ends with the test. */
+  client(options?: { revive?: boolean }): Promise<ToolstackClient>
+  pid(): number
+  log(): string
+  /** kill -9, and waits until it is gone. */
+  kill(): Promise<void>
+}
+
+/** Socket paths are short: not in tap's own directory. */
+export async function testStore(t: Test, idleSeconds = 300): Promise<TestStore> {
+  const runDir = mkdtempSync(join(tmpdir(), 'xt-store-'))
+  const places = storePlaces(runDir)
+  const log = () => readFileSync(places.log, 'utf8')
+  const pid = () => Number(log().match(/.*process (\d+)/s)?.[1])
+  const kill = async () => {
+    const victim = pid()
+    if (!isAlive(victim)) return
+    process.kill(victim, 'SIGKILL')
+    while (isAlive(victim)) await sleep(5)
+  }
+  t.teardown(async () => {
+    await kill()
+    rmSync(runDir, { recursive: true, force: true })
+  })
+  await ensureXenstored(runDir, { idleSeconds })
+  const revive = () => ensureXenstored(runDir, { idleSeconds })
+  return {
+    runDir,
+    ...places,
+    pid,
+    log,
+    kill,
+    async client(options = {}) {
+      const { socketPath } = places
+      const client = await connectXenstore(options.revive === true ? { socketPath, revive } : { socketPath })
+      t.teardown(() => client.close())
+      return client
+    },
+  }
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    // A killed child of this test process stays as a zombie until it is reaped: that is dead enough.
+    return !readFileSync(`/proc/${pid}/stat`, 'utf8').includes(') Z ')
+  } catch {
+    return false
+  }
+}
