@@ -22,7 +22,7 @@ export interface ConsoleSession {
   /** Begin with what the guest printed before, as far as it is kept. */
   readonly replay: boolean
   /** Called once we are in, before the first byte is shown. */
-  readonly onAttached?: () => void
+  readonly onAttached?: () => Promise<void>
   readonly stdin?: NodeJS.ReadStream
   readonly stdout?: NodeJS.WriteStream
 }
@@ -38,10 +38,11 @@ export async function attachConsole(path: string, session: ConsoleSession): Prom
   try {
     socket.write(consoleLine({ mode: session.mode, replay: session.replay }))
     const early = await greet(socket, session.name)
-    session.onAttached?.()
+    await session.onAttached?.()
     return await converse(socket, early, session)
   } finally {
-    socket.destroy()
+    // What was typed last still goes out.
+    socket.destroySoon()
   }
 }
 

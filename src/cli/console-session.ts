@@ -14,11 +14,13 @@ export interface SessionOptions {
   readonly mode?: ConsoleMode
   readonly escapeKey?: EscapeKey
   readonly replay?: boolean
+  /** Called once we are in: nothing that the guest prints from now on is missed. */
+  readonly onAttached?: () => Promise<void>
 }
 
 /** Attaches to the domain's primary console. On a terminal it is said how to leave, and afterwards why it ended. */
 export async function runConsole(domain: SessionDomain, options: SessionOptions = {}): Promise<ConsoleEnd> {
-  const { mode = 'write', escapeKey = DEFAULT_ESCAPE, replay = true } = options
+  const { mode = 'write', escapeKey = DEFAULT_ESCAPE, replay = true, onAttached } = options
   const note = (text: string): void => {
     if (process.stdin.isTTY) process.stderr.write(`${text}\n`)
   }
@@ -27,7 +29,10 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
     mode,
     escapeKey,
     replay,
-    onAttached: () => note(`Connected to ${domain.name} (domid ${domain.domid}). ${escapeKey.label} leaves.`),
+    onAttached: async () => {
+      note(`Connected to ${domain.name} (domid ${domain.domid}). ${escapeKey.label} leaves.`)
+      await onAttached?.()
+    },
   })
   note(
     end === 'detached'

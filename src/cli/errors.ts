@@ -65,6 +65,11 @@ export const cliErrors = defineErrors({
     hint: 'xt create FILE [key=value ...]',
     exit: 6,
   },
+  XT_CONFIG_FILE: {
+    title: 'The configuration file cannot be read',
+    message: (file: string, why: string) => `Failed to read config file: ${file}: ${why}`,
+    exit: 3,
+  },
   XT_CREATE_STOPPED: {
     title: 'The creation of a domain was stopped by the user',
     message: (name: string) => `Stopped: nothing is left of ${name}.`,

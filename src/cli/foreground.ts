@@ -1,33 +1,40 @@
 /** `xt create -F`: stays until the domain is gone and prints what xl's monitor prints. */
-import type { ControlClient, DomainEvent } from '../engine/control.ts'
+import type { ControlClient } from '../engine/control.ts'
 import { connectDomain, type DomainEntry, findDomain } from '../engine/domains.ts'
 import type { XtPaths } from '../engine/paths.ts'
 
-/** Follows a domain through its restarts until nothing is left of it. Call it as soon as the domain exists. */
+export interface Following {
+  /** Settles when the domain is gone and does not start again. */
+  readonly gone: Promise<void>
+}
+
+/** Follows a domain through its restarts. From the answer on, nothing that happens to it is missed. */
 export async function followDomain(
   paths: XtPaths,
   first: DomainEntry,
   note: (line: string) => void,
-): Promise<void> {
-  let entry: DomainEntry | undefined = first
-  while (entry !== undefined) {
-    using client = await connectDomain(entry)
-    const next = await followOne(client, entry, note)
-    entry = next === undefined ? undefined : await findDomain(paths, String(next))
+): Promise<Following> {
+  const watched = await watchOne(first, note)
+  const follow = async (): Promise<void> => {
+    let next = await watched.gone
+    while (next !== undefined) {
+      const { gone } = await watchOne(await findDomain(paths, String(next)), note)
+      next = await gone
+    }
   }
+  return { gone: follow() }
 }
 
-/** Resolves with the number under which the guest starts again, if it does. */
-async function followOne(
-  client: ControlClient,
-  { name, domid }: DomainEntry,
+/** `gone` resolves with the number under which the guest starts again, if it does. */
+async function watchOne(
+  entry: DomainEntry,
   note: (line: string) => void,
-): Promise<number | undefined> {
-  const { pid } = await client.info()
-  note(`Waiting for domain ${name} (domid ${domid}) to die [pid ${pid}]`)
+): Promise<{ readonly gone: Promise<number | undefined> }> {
+  const { name, domid } = entry
+  const client = await connectDomain(entry)
   let restarted: number | undefined
   let hasEnded = false
-  await client.subscribe((event: DomainEvent) => {
+  await client.subscribe((event) => {
     if (event.type === 'restarted') restarted = event.domid
     if (event.type !== 'shutdown') return
     hasEnded = true
@@ -37,8 +44,14 @@ async function followOne(
     note(`Action for shutdown reason code ${reason} is ${action}`)
     if (action !== 'preserve') note(`Domain ${domid} needs to be cleaned up: destroying the domain`)
   })
-  await client.closed
-  if (!hasEnded) note(`Domain ${domid} has been destroyed.`)
-  note(restarted === undefined ? 'Done. Exiting now' : 'Done. Rebooting now')
-  return restarted
+  const { pid } = await client.info()
+  note(`Waiting for domain ${name} (domid ${domid}) to die [pid ${pid}]`)
+  const gone = async (connection: ControlClient): Promise<number | undefined> => {
+    using open = connection
+    await open.closed
+    if (!hasEnded) note(`Domain ${domid} has been destroyed.`)
+    note(restarted === undefined ? 'Done. Exiting now' : 'Done. Rebooting now')
+    return restarted
+  }
+  return { gone: gone(client) }
 }

@@ -6,8 +6,8 @@
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Interfaces } from '@oclif/core'
 import { Config } from '@oclif/core/config'
+import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
 import { reportError } from './report.ts'
 import { readCommandLine } from './verbs.ts'
@@ -46,7 +46,8 @@ function asksForHelp(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
 }
 
-function loadOptions({ root, fromSource }: Program): Interfaces.LoadOptions {
+/** How oclif finds the commands: by the manifest when built, by looking into src otherwise. */
+export function loadOptions({ root, fromSource }: Program): Options {
   const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   if (!fromSource) return { root, pjson }
   const oclif = { ...pjson.oclif, commands: './src/commands' }

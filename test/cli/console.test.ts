@@ -32,6 +32,7 @@ t.test(
     await terminal.sees('# ')
     terminal.type('\x03\x1d')
     await terminal.sees('status')
+    while (domain.console.clients > 0) await new Promise((settle) => setTimeout(settle, 5))
     t.equal(domain.typed, 'root\r\x03', 'Ctrl-C goes to the guest')
     t.same((await terminal.screen()).slice(0, 7), [
       'Connected to con (domid 1). Ctrl-] leaves.',

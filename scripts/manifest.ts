@@ -1,0 +1,41 @@
+/**
+ * Writes oclif.manifest.json: what oclif must know of all commands to load only the one that is wanted.
+ *
+ *     node scripts/manifest.ts [--check]
+ *
+ * Made from src, without a build, but naming the files of dist. With --check nothing is written: exit status 1 if
+ * the file is not what it should be.
+ */
+import { readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Plugin } from '@oclif/core/config'
+import { loadOptions } from '../src/cli/main.ts'
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const file = join(root, 'oclif.manifest.json')
+
+/** The text that oclif.manifest.json should have. */
+export async function manifestText(): Promise<string> {
+  const options = { ...loadOptions({ root, fromSource: true }), isRoot: true, errorOnManifestCreate: true }
+  const plugin = new Plugin(options)
+  await plugin.load()
+  const { manifest } = plugin
+  const commands = Object.entries(manifest.commands).map(([id, command]) => [
+    id,
+    {
+      ...command,
+      relativePath: ['dist', 'commands', ...id.split(':').slice(0, -1), `${id.split(':').at(-1)}.js`],
+    },
+  ])
+  return `${JSON.stringify({ commands: Object.fromEntries(commands), version: manifest.version }, null, 2)}\n`
+}
+
+if (import.meta.main) {
+  const text = await manifestText()
+  if (!process.argv.includes('--check')) writeFileSync(file, text)
+  else if (readFileSync(file, 'utf8') !== text) {
+    process.stderr.write('oclif.manifest.json is not up to date: run `npm run generate`.\n')
+    process.exitCode = 1
+  }
+}

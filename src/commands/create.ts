@@ -1,0 +1,115 @@
+import { boolean, string } from '@oclif/core/flags'
+import { XtCommand } from '../cli/command.ts'
+import { readConfigFile } from '../cli/config-file.ts'
+import { runConsole } from '../cli/console-session.ts'
+import { readCreateArguments } from '../cli/create-arguments.ts'
+import { cliErrors } from '../cli/errors.ts'
+import { followDomain } from '../cli/foreground.ts'
+import { libxlJson } from '../cli/libxl-json.ts'
+import { problemText } from '../cli/problem-text.ts'
+import { ProgressLine } from '../cli/progress.ts'
+import { xlJson } from '../cli/xl-json.ts'
+import { parseDomainConfig } from '../config/domain.ts'
+import type { DomainConfig } from '../config/schema.ts'
+import { connectDomain } from '../engine/domains.ts'
+import { type LaunchedDomain, launchDomain } from '../engine/launch.ts'
+
+interface Attendance {
+  readonly paused: boolean
+  readonly console: boolean
+  readonly foreground: boolean
+}
+
+interface Created {
+  readonly domid: number
+  readonly name: string
+}
+
+export default class Create extends XtCommand {
+  static override summary = 'Create a domain from a configuration file.'
+  static override description = `Returns when the guest runs; the domain lives on in a process of its own.
+Settings on the command line (key=value) are read as if they stood at the end of the file.`
+  static override usage = 'create [FILE] [key=value ...] [options]'
+  static override strict = false
+  static override flags = {
+    console: boolean({ char: 'c', summary: 'Attach to the console, from its first byte on.' }),
+    paused: boolean({ char: 'p', summary: 'Leave the domain paused: complete, but not started.' }),
+    foreground: boolean({ char: 'F', summary: 'Stay until the domain is gone and say what happens to it.' }),
+    'no-monitor': boolean({ char: 'e', summary: 'Carry out no on_* action: an ended guest stays listed.' }),
+    quiet: boolean({ char: 'q', summary: 'Say nothing but errors.' }),
+    dryrun: boolean({
+      char: 'n',
+      summary: "Only show the configuration, as libxl's JSON (also: xt -N create).",
+    }),
+    defconfig: string({ char: 'f', helpValue: 'FILE', summary: 'The configuration file.' }),
+    strict: boolean({ summary: 'Take warnings about the configuration for errors.' }),
+    debug: boolean({ char: 'd', summary: 'Also print the configuration that was read.' }),
+  }
+  static override examples = [
+    '<%= config.bin %> create -c examples/hello.cfg',
+    '<%= config.bin %> create guest.cfg memory=512 \'name="second"\'',
+  ]
+
+  async run(): Promise<Created | object> {
+    const { argv, flags } = await this.parse(Create)
+    const { file, settings } = readCreateArguments(argv as string[], flags.defconfig)
+    const say = flags.quiet ? () => {} : (line: string) => this.note(line)
+    const text = await readConfigFile(file)
+    say(`Parsing config from ${file}`)
+    const { config, warnings } = parseDomainConfig(text, file, settings, { strict: flags.strict })
+    for (const warning of warnings) process.stderr.write(problemText(warning))
+    if (flags.dryrun || flags.debug) process.stdout.write(this.jsonEnabled() ? '' : xlJson(libxlJson(config)))
+    if (flags.dryrun) return libxlJson(config)
+    if (config.type !== 'pvh') throw cliErrors.XT_TYPE(config.type)
+    const domain = await this.#launch(config, flags)
+    if (flags.console || flags.foreground) await this.#stay(domain, flags, say)
+    return { domid: domain.domid, name: domain.name }
+  }
+
+  /** Ctrl-C or another signal to end takes back what was begun. */
+  async #launch(
+    config: DomainConfig,
+    flags: Attendance & { quiet: boolean; 'no-monitor': boolean },
+  ): Promise<LaunchedDomain> {
+    using line = new ProgressLine(process.stderr, !flags.quiet)
+    const stop = new AbortController()
+    const abort = (signal: NodeJS.Signals) => stop.abort(signal)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, abort)
+    line.show(`Creating ${config.name} ...`)
+    try {
+      return await launchDomain(config, {
+        paths: this.paths,
+        // Whoever stays sees the guest from its first instruction on: it waits until they are there.
+        paused: flags.paused || flags.console || flags.foreground,
+        monitor: !flags['no-monitor'],
+        signal: stop.signal,
+        onProgress: (text) => line.show(`Creating ${config.name}: ${text}`),
+      })
+    } catch (error) {
+      throw stop.signal.aborted ? cliErrors.XT_CREATE_STOPPED(config.name) : error
+    } finally {
+      for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.off(signal, abort)
+    }
+  }
+
+  async #stay(domain: LaunchedDomain, flags: Attendance, say: (line: string) => void): Promise<void> {
+    const start = async (): Promise<void> => {
+      if (flags.paused) return
+      using client = await connectDomain(domain)
+      await client.unpause()
+    }
+    if (!flags.foreground) {
+      if (flags.console) await runConsole(domain, { onAttached: start })
+      return
+    }
+    // While the console has the terminal, lines about the domain wait.
+    const held: string[] = []
+    let note = flags.console ? (line: string) => void held.push(line) : say
+    const following = await followDomain(this.paths, domain, (line) => note(line))
+    if (flags.console) await runConsole(domain, { onAttached: start })
+    else await start()
+    note = say
+    held.forEach(say)
+    await following.gone
+  }
+}

@@ -1,0 +1,49 @@
+import t from 'tap'
+import { xt, xtHome } from './fake-domain.ts'
+
+/** args, status and first line of standard error; statuses as recorded from xl 4.17. */
+const CASES: readonly (readonly [string, number, string])[] = [
+  ['pause', 2, "'xt pause' requires at least 1 argument."],
+  ['rename con', 2, "'xt rename' requires at least 1 argument."],
+  ['list -q', 2, "option `q' not supported."],
+  ['list one two', 1, "'xt list' takes one domain, not 2."],
+  ['pause nosuch', 1, 'nosuch is an invalid domain identifier: no such domain'],
+  ['destroy 999', 1, '999 is an invalid domain identifier: no such domain'],
+  ['console nosuch', 1, 'nosuch is an invalid domain identifier: no such domain'],
+  ['shutdown', 1, 'You must specify -a or a domain id.'],
+  ['reboot', 1, 'You must specify -a or a domain id.'],
+  ['domname abc', 1, 'Invalid domain id: abc'],
+  ['domname 999', 1, "Can't get domain name of domain id '999', maybe this domain does not exist."],
+  ['nosuchcommand', 1, 'command not implemented: nosuchcommand'],
+  ['-x list', 1, 'unknown global option: -x'],
+  ['-N list', 1, 'command does not implement -N (dryrun) option: list'],
+  ['create', 6, 'Config file not specified'],
+  ['create a b', 2, '\'xt create\' does not take "b".'],
+  ['create /nosuch/file.cfg', 3, 'Failed to read config file: /nosuch/file.cfg: No such file or directory'],
+  ['console -e abc con', 2, 'escape character "abc" is neither one character nor ^X'],
+]
+
+for (const [line, status, sentence] of CASES) {
+  t.test(`xt ${line}: ${sentence}`, async (t) => {
+    const result = await xt(xtHome(t), ...line.split(' '))
+    t.equal(result.stderr.replace(/^Parsing config from .*\n/, '').split('\n')[0], sentence)
+    t.equal(result.status, status)
+    t.equal(result.stdout, '')
+  })
+}
+
+t.test('an error with --json is an object on standard output, beside the sentence', async (t) => {
+  const { status, stdout, stderr } = await xt(xtHome(t), 'pause', 'nosuch', '--json')
+  t.equal(status, 1)
+  t.match(stderr, /^nosuch is an invalid domain identifier/)
+  t.match(JSON.parse(stdout), { error: { code: 'XT_NO_SUCH_DOMAIN', message: /^nosuch/ } })
+})
+
+t.test('help of a command is the same in three spellings', async (t) => {
+  const home = xtHome(t)
+  const first = await xt(home, 'help', 'pause')
+  t.match(first.stdout, /Pause execution of a domain/)
+  t.equal(first.status, 0)
+  t.same(await xt(home, 'pause', '--help'), first)
+  t.same(await xt(home, 'pau', '-h'), first)
+})
