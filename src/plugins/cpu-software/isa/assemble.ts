@@ -126,8 +126,13 @@ export class Assembler {
   }
 
   label(name: string): this {
+    return this.define(name, this.here)
+  }
+
+  /** A label for memory outside the bytes, such as zeroed memory behind them. */
+  define(name: string, address: number): this {
     if (this.#labels.has(name)) throw new Error(`label ${name} is there already`)
-    this.#labels.set(name, this.here)
+    this.#labels.set(name, address)
     return this
   }
 
