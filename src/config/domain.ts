@@ -4,153 +4,101 @@
  * The result's `config` is plain JSON (schema.ts tells its shape); `warnings` are the places where xl would be
  * silent or goes on. A text that cannot be used throws a ConfigError (an XtError) whose `problems` hold every
  * fault with line, column and excerpt. Pure: no I/O; reading files is load.ts.
+ *
+ * Two steps: `readDomain` understands and judges as xl does (that is all that a dry run needs); the second step,
+ * judge.ts and the schema, says what can run here.
  */
 import { ConfigError } from './errors.ts'
+import { checkKeys, judge } from './judge.ts'
+import type { LibxlObject } from './libxl-config.ts'
 import { type ConfigProblem, Problems } from './problem.ts'
-import { ACTIONS, type DomainConfig, domainSchema } from './schema.ts'
+import { readDevices } from './read/devices.ts'
+import { readDisplay } from './read/display.ts'
+import { readGeneral, readType } from './read/general.ts'
+import { readPlainKeys } from './read/plain.ts'
+import { readPlatform } from './read/platform.ts'
+import { Reader } from './read/reader.ts'
+import type { DomainConfig } from './schema.ts'
 import { Settings } from './settings.ts'
-import { parseDisk } from './specs/disk.ts'
-import type { SpecResult } from './specs/fault.ts'
-import { vdevNumber } from './specs/vdev.ts'
-import type { Atom } from './xl/ast.ts'
+import type { HostTopology } from './specs/cpus.ts'
 import { parseSettings } from './xl/parser.ts'
 import { Source } from './xl/source.ts'
 
+export interface ParseOptions {
+  /** Every warning is an error. */
+  readonly strict?: boolean
+  /** Where new ids come from; by default random ones. */
+  readonly newUuid?: () => string
+  /** The host's CPUs, for `cpus`; by default one node of as many CPUs as this machine has. */
+  readonly host?: HostTopology
+}
+
 export interface ParsedDomain {
   readonly config: DomainConfig
+  /** Warnings and notes, in the order of the text. */
   readonly warnings: readonly ConfigProblem[]
 }
 
+/** A configuration that can run here. */
 export function parseDomainConfig(
   text: string,
   sourceName: string,
   overrides: readonly string[] = [],
-  options: { readonly strict?: boolean; readonly newUuid?: () => string } = {},
+  options: ParseOptions = {},
 ): ParsedDomain {
+  const reader = read(text, sourceName, overrides, options)
+  const config = judge(reader)
+  if (config === undefined || reader.problems.hasErrors) throw new ConfigError(reader.problems.sorted())
+  return { config, warnings: reader.problems.sorted() }
+}
+
+/** What xl makes of a configuration, whether or not it can run here: libxl's domain_config, for a dry run. */
+export function readDomain(
+  text: string,
+  sourceName: string,
+  overrides: readonly string[] = [],
+  options: ParseOptions = {},
+): { readonly libxl: LibxlObject; readonly warnings: readonly ConfigProblem[] } {
+  const { libxl, problems } = read(text, sourceName, overrides, options)
+  return { libxl, warnings: problems.sorted() }
+}
+
+/** Everything that is wrong or doubtful, for `xt config check`: never throws. */
+export function checkDomain(
+  text: string,
+  sourceName: string,
+  overrides: readonly string[] = [],
+  options: ParseOptions = {},
+): readonly ConfigProblem[] {
+  try {
+    return parseDomainConfig(text, sourceName, overrides, options).warnings
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems
+    throw error
+  }
+}
+
+function read(text: string, sourceName: string, overrides: readonly string[], options: ParseOptions): Reader {
   const source = new Source(text, sourceName, overrides)
   const problems = new Problems(source, options)
   const settings = new Settings(parseSettings(source.text, problems), problems)
   if (problems.hasErrors) throw new ConfigError(problems.sorted())
-  const reader = new DomainReader(settings, problems)
-  const draft = reader.read(options.newUuid ?? (() => crypto.randomUUID()))
+  const reader = new Reader(
+    settings,
+    options.host ?? thisHost(),
+    options.newUuid ?? (() => crypto.randomUUID()),
+  )
+  readType(reader)
+  readPlainKeys(reader)
+  readGeneral(reader)
+  readPlatform(reader)
+  readDevices(reader)
+  readDisplay(reader)
+  checkKeys(reader)
   if (problems.hasErrors) throw new ConfigError(problems.sorted())
-  return { config: domainSchema.parse(draft), warnings: problems.sorted() }
+  return reader
 }
 
-class DomainReader {
-  readonly #settings: Settings
-  readonly #problems: Problems
-
-  constructor(settings: Settings, problems: Problems) {
-    this.#settings = settings
-    this.#problems = problems
-  }
-
-  read(newUuid: () => string): unknown {
-    const settings = this.#settings
-    const name = settings.string('name')
-    if (!name) this.#problems.error(0, 0, 'XT_CONFIG_MISSING', 'name')
-    const memory = this.#mebibytes('memory')
-    const maxMemory = this.#mebibytes('maxmem')
-    const vcpus = this.#count('vcpus') || 1
-    const maxVcpus = this.#count('maxvcpus') ?? vcpus
-    if (maxVcpus < vcpus) this.#value('maxvcpus', 'at least as many as vcpus')
-    const type = this.#word('type', ['pvh', 'hvm', 'pv'] as const) ?? 'pv'
-    const root = settings.string('root')
-    const extra = settings.string('extra')
-    const fromRoot = [root === undefined ? [] : [`root=${root}`], extra ?? []].flat().join(' ')
-    return {
-      name,
-      uuid: settings.string('uuid')?.toLowerCase() ?? newUuid(),
-      type,
-      kernel: settings.string('kernel'),
-      ramdisk: settings.string('ramdisk'),
-      cmdline: settings.string('cmdline') ?? fromRoot,
-      memoryKiB: memory ?? maxMemory ?? 32 * 1024,
-      maxMemoryKiB: maxMemory ?? memory ?? 32 * 1024,
-      vcpus,
-      maxVcpus,
-      onPoweroff: this.#word('on_poweroff', ACTIONS),
-      onReboot: this.#word('on_reboot', ACTIONS),
-      onCrash: this.#word('on_crash', ACTIONS),
-      onWatchdog: this.#word('on_watchdog', ACTIONS),
-      onSoftReset: this.#word('on_soft_reset', ACTIONS),
-      disks: settings.items('disk').flatMap((item) => this.#disk(item)),
-      cpu: this.#word('cpu', ['auto', 'software', 'kvm'] as const),
-      plugins: settings.items('plugins').map((item) => item.text),
-    }
-  }
-
-  #disk(item: Atom): readonly unknown[] {
-    const disk = this.#spec('disk', item, parseDisk(item.text))
-    if (disk === undefined) return []
-    const number = vdevNumber(disk.vdev ?? '')
-    if (number === undefined) {
-      this.#problems.error(item.at, item.end, 'XT_CONFIG_SPEC', 'disk', 'unknown disk name', disk.vdev ?? '')
-      return []
-    }
-    return [{ ...disk, vdevNumber: number.number }]
-  }
-
-  #spec<T>(key: string, item: Atom, result: SpecResult<T>): T | undefined {
-    const place = (fault: { at: number }) => (item.textAt < 0 ? item.at : item.textAt + fault.at)
-    for (const fault of result.faults) {
-      const at = place(fault)
-      this.#problems.error(
-        at,
-        at + fault.near.length,
-        'XT_CONFIG_SPEC',
-        key,
-        fault.message,
-        fault.near,
-        fault.hint,
-      )
-    }
-    for (const doubt of result.warnings) {
-      const at = place(doubt)
-      this.#problems.warn(
-        at,
-        at + doubt.near.length,
-        'XT_CONFIG_SPEC_DOUBT',
-        key,
-        doubt.message,
-        doubt.near,
-        doubt.hint,
-      )
-    }
-    return result.value
-  }
-
-  #mebibytes(key: string): number | undefined {
-    const mebibytes = this.#count(key)
-    return mebibytes === undefined ? undefined : mebibytes * 1024
-  }
-
-  #count(key: string): number | undefined {
-    const value = this.#settings.number(key)
-    if (value === undefined) return undefined
-    if (value >= 0n && value < 2n ** 40n) return Number(value)
-    this.#value(key, 'a number from 0 to 2^40')
-    return undefined
-  }
-
-  #word<const W extends string>(key: string, words: readonly W[]): W | undefined {
-    const text = this.#settings.string(key)
-    if (text === undefined) return undefined
-    const word = words.find((known) => known === text)
-    if (word === undefined) this.#value(key, words.join(', '))
-    return word
-  }
-
-  #value(key: string, allowed: string): void {
-    const value = this.#settings.get(key)!.value
-    this.#problems.error(
-      value.at,
-      value.end,
-      'XT_CONFIG_VALUE',
-      key,
-      value.kind === 'atom' ? value.text : '[...]',
-      allowed,
-    )
-  }
+function thisHost(): HostTopology {
+  return { nodes: [Array.from({ length: navigator.hardwareConcurrency }, (_, cpu) => cpu)] }
 }

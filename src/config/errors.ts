@@ -97,9 +97,100 @@ export const configErrors = defineErrors({
     message: (key: string, value: string, allowed: string) =>
       `\`${key}' cannot be \`${value}': it takes ${allowed}`,
   },
+  XT_CONFIG_UNKNOWN_WORD: {
+    title: 'A word that libxl does not know',
+    message: (key: string, value: string, allowed: string) =>
+      `\`${key}' cannot be \`${value}': it takes ${allowed}`,
+    exit: 3,
+  },
+  XT_CONFIG_PCI: {
+    title: 'A PCI device that cannot be read',
+    message: (key: string, what: string, near: string, _hint?: string) => `${key}: ${what}: near \`${near}'`,
+    hint: (_key: string, _what: string, _near: string, hint = '') => hint,
+    exit: 6,
+  },
+  XT_CONFIG_NOT_A_LIST: {
+    title: 'A key that takes nothing but a list',
+    message: (key: string) => `\`${key}' takes a list`,
+    hint: (key: string) => `Write ${key} = [ ... ].`,
+    exit: 3,
+  },
+  XT_CONFIG_TIMER_MODE_PV: {
+    title: 'timer_mode for a PV guest',
+    message: () => "`timer_mode' is not for PV guests",
+    exit: 3,
+  },
+  XT_CONFIG_NESTED_LIST: {
+    title: 'A list where a string belongs',
+    message: (key: string) => `the items of \`${key}' are strings, not lists`,
+  },
+  XT_CONFIG_DEPRECATED: {
+    title: 'A spelling that has been replaced',
+    message: (key: string, advice: string) => `\`${key}': ${advice}`,
+  },
+  XT_CONFIG_CONFLICT: {
+    title: 'Two settings that contradict each other',
+    message: (key: string, other: string) => `\`${key}' contradicts \`${other}'`,
+  },
+  XT_CONFIG_OVERRULED: {
+    title: 'A setting that another one overrules',
+    message: (key: string, other: string) => `\`${key}' is ignored: \`${other}' is given`,
+  },
   XT_CONFIG_MISSING: {
     title: 'A key without which no guest can be made',
     message: (key: string) => `\`${key}' is missing`,
+  },
+  XT_CONFIG_NO_KERNEL: {
+    title: 'Nothing to boot',
+    message: () => "neither `kernel' nor `bootloader' is given",
+    hint: 'Name the kernel: kernel = "/boot/vmlinuz-...".',
+  },
+  XT_CONFIG_UNKNOWN_KEY: {
+    title: 'A key that xl does not have',
+    message: (key: string, _nearest?: string) => `unknown key \`${key}'; ignored`,
+    hint: (_key: string, nearest = '') => (nearest === '' ? '' : `Did you mean \`${nearest}'?`),
+  },
+  XT_CONFIG_NO_EFFECT: {
+    title: 'A key that has no effect here',
+    message: (key: string) => `\`${key}' has no effect in xt`,
+  },
+  XT_CONFIG_OTHER_GUEST: {
+    title: 'A key for another type of guest',
+    message: (key: string, type: string) => `\`${key}' has no effect for ${type.toUpperCase()} guests`,
+  },
+  XT_CONFIG_NOT_HERE: {
+    title: 'Something that xt does not have',
+    message: (key: string, what: string) => `\`${key}': ${what}`,
+  },
+  XT_CONFIG_GUEST_TYPE: {
+    title: 'A type of guest that cannot be run',
+    message: (type: string) => `${type.toUpperCase()} guests cannot be run`,
+    hint: (type: string) =>
+      type === 'pv'
+        ? 'Most kernels that boot as PV boot as PVH too: set type = "pvh".'
+        : 'Guests with a kernel of their own can be PVH: set type = "pvh" and kernel = "...".',
+  },
+  XT_CONFIG_OUT_OF_BOUNDS: {
+    title: 'A number that no guest can have',
+    message: (key: string, allowed: string) => `\`${key}' must be ${allowed}`,
+  },
+  XT_CONFIG_SCHEMA: {
+    title: 'A value that the configuration cannot have',
+    message: (key: string, what: string) => `${key}: ${what}`,
+  },
+  XT_CONFIG_DUPLICATE_DISK: {
+    title: 'Two disks of one name',
+    message: (vdev: string) => `two disks are called \`${vdev}'`,
+  },
+  XT_CONFIG_DISK_NAME: {
+    title: 'A disk name that means nothing',
+    message: (vdev: string) => `\`${vdev}' is no disk name`,
+    hint: 'Disks are called xvda, xvdb ...; partitions xvda1.',
+  },
+  XT_CONFIG_NOT_UTF8: {
+    title: 'Bytes that are not UTF-8',
+    message: () => 'the text is not UTF-8 here',
+    hint: 'Save the file as UTF-8; names of files on the host must be UTF-8 too.',
   },
 })
 

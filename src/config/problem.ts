@@ -9,7 +9,8 @@ type Rows = typeof configErrors.rows
 export type ProblemCode = keyof Rows
 
 export interface ConfigProblem {
-  readonly severity: 'error' | 'warning'
+  /** A note says that a key has no effect; it is never more than a note. */
+  readonly severity: 'error' | 'warning' | 'note'
   readonly code: ProblemCode
   readonly message: string
   readonly hint?: string
@@ -60,6 +61,15 @@ export class Problems {
     ...args: Parameters<Rows[C]['message']>
   ): void {
     this.#add(this.#strict ? 'error' : 'warning', at, end, code, args)
+  }
+
+  note<C extends ProblemCode>(
+    at: number,
+    end: number,
+    code: C,
+    ...args: Parameters<Rows[C]['message']>
+  ): void {
+    this.#add('note', at, end, code, args)
   }
 
   /** Everything found, in the order of the text. */

@@ -5,6 +5,7 @@
  * else. config-schema/domain.json is generated from this file. Sizes carry their unit in the name.
  */
 import { z } from 'zod'
+import { MAX_VCPUS } from '../base/machine-memory.ts'
 import { DISK_BACKEND_TYPES, DISK_FORMATS, DISK_SPECIFICATIONS } from './specs/disk.ts'
 
 export const ACTIONS = [
@@ -60,17 +61,47 @@ export const vifSchema = z.strictObject({
 export const p9Schema = z.strictObject({
   devid: count,
   tag: text,
-  path: text,
-  securityModel: text,
+  path: text.describe('Folder of the host'),
+  securityModel: text.default('none'),
   backend: text.optional(),
+  type: z.enum(['qemu', 'xen_9pfsd']).optional(),
+  maxSpace: count.optional().describe('In MiB'),
+  maxFiles: count.optional(),
+  maxOpenFiles: count.optional(),
+  autoDelete: z.boolean().optional(),
 })
 
 export const channelSchema = z.strictObject({
   devid: count,
-  name: text,
+  name: text.default(''),
   connection: z.enum(['pty', 'socket']),
   path: text.optional(),
   backend: text.optional(),
+})
+
+export const vfbSchema = z.strictObject({
+  devid: count,
+  vnc: z.strictObject({
+    enable: z.boolean().default(true),
+    listen: text.default('127.0.0.1'),
+    display: count.default(0),
+    findUnused: z.boolean().default(true).describe('Take the next free display'),
+    password: text.optional(),
+  }),
+  keymap: text.optional(),
+})
+
+export const vkbSchema = z.strictObject({
+  devid: count,
+  backendType: z.enum(['qemu', 'linux']).optional(),
+  uniqueId: text.optional(),
+  keyboard: z.boolean().default(true),
+  pointer: z.boolean().default(true),
+  absPointer: z.boolean().default(false),
+  rawPointer: z.boolean().default(false),
+  multiTouch: z.strictObject({ width: count, height: count, contacts: count }).optional(),
+  width: count.optional(),
+  height: count.optional(),
 })
 
 export const domainSchema = z.strictObject({
@@ -82,8 +113,8 @@ export const domainSchema = z.strictObject({
   cmdline: text.default(''),
   memoryKiB: count.min(1).describe('Memory at start (xl: memory)'),
   maxMemoryKiB: count.min(1).describe('Most memory the guest may have (xl: maxmem)'),
-  vcpus: z.int().min(1).default(1).describe('vCPUs online at start'),
-  maxVcpus: z.int().min(1).describe('vCPUs the guest may have'),
+  vcpus: z.int().min(1).max(MAX_VCPUS).default(1).describe('vCPUs online at start'),
+  maxVcpus: z.int().min(1).max(MAX_VCPUS).describe('vCPUs the guest may have'),
   onPoweroff: action.default('destroy'),
   onReboot: action.default('restart'),
   onCrash: action.default('destroy'),
@@ -93,16 +124,26 @@ export const domainSchema = z.strictObject({
   vifs: z.array(vifSchema).default([]),
   p9: z.array(p9Schema).default([]),
   channels: z.array(channelSchema).default([]),
+  vfbs: z.array(vfbSchema).default([]),
+  vkbs: z.array(vkbSchema).default([]),
   cpu: z
     .enum(['auto', 'software', 'kvm'])
     .default('auto')
     .describe("xt's own: which CPU backend runs the guest"),
   plugins: z.array(text).default([]).describe("xt's own: packages or paths of further engine plugins"),
+  libxl: z
+    .record(z.string(), z.json())
+    .default({})
+    .describe(
+      "The same configuration as libxl's domain_config, what was not said left out: what `create -N` and `list -l` print",
+    ),
 })
 
 export type DomainConfig = z.output<typeof domainSchema>
 export type DiskConfig = z.output<typeof diskSchema>
 export type VifConfig = z.output<typeof vifSchema>
 export type P9Config = z.output<typeof p9Schema>
+export type VfbConfig = z.output<typeof vfbSchema>
+export type VkbConfig = z.output<typeof vkbSchema>
 export type ChannelConfig = z.output<typeof channelSchema>
 export type Action = (typeof ACTIONS)[number]
