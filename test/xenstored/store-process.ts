@@ -1,6 +1,5 @@
 /** Starts a store process for a test, and ends it with the test. */
-import { mkdtempSync, rmSync } from 'node:fs'
-import { readFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'

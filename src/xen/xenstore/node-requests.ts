@@ -139,7 +139,10 @@ function create(access: Access, path: string, value: Uint8Array): void {
   if (exceeds(access.limits, 'nodes', owned.nodes + missing.length)) throw new Refusal('ENOSPC')
   const bytes = missing.reduce((sum, each) => sum + each.length, value.length)
   if (exceeds(access.limits, 'memory', owned.bytes + bytes)) throw new Refusal('ENOMEM')
-  for (const each of missing.reverse()) access.view.put(each, each === path ? value : EMPTY, perms)
+  for (const each of missing.reverse()) {
+    if (each === path) access.view.put(path, value, perms)
+    else access.view.put(each, EMPTY, perms, true)
+  }
 }
 
 function put(access: Access, path: string, value: Uint8Array, perms: Perms, old: Node): void {

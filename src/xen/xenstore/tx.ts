@@ -15,7 +15,14 @@ export const SEES = { EXISTENCE: 0, VALUE: 1, PERMS: 2, CHILDREN: 4 } as const
 
 /** One change of the tree, the unit of transactions and of the journal. */
 export type Change =
-  | { readonly op: 'put'; readonly path: string; readonly value: Uint8Array; readonly perms: Perms }
+  | {
+      readonly op: 'put'
+      readonly path: string
+      readonly value: Uint8Array
+      readonly perms: Perms
+      /** A directory made on the way to a node: watches are told of that node only. */
+      readonly implied?: boolean
+    }
   | { readonly op: 'remove'; readonly path: string }
 
 /** What watches need to know about a change. */
@@ -30,7 +37,7 @@ export interface Touched {
 /** How requests see the tree. */
 export interface View {
   find(path: string, sees: number): Node | undefined
-  put(path: string, value: Uint8Array, perms: Perms): void
+  put(path: string, value: Uint8Array, perms: Perms, implied?: boolean): void
   remove(path: string): void
   /** Nodes and bytes owned by a domain, as this view sees it. */
   usage(domid: number): { readonly nodes: number; readonly bytes: number }
@@ -45,6 +52,7 @@ export function applyChange(store: Store, change: Change): Touched[] {
   if (change.op === 'put') {
     const before = old === undefined ? [] : [old.perms]
     store.put(path, change.value, change.perms)
+    if (change.implied === true) return []
     return [{ path, match: 'subtree', readers: [change.perms, ...above, ...before] }]
   }
   const touched: Touched[] = []
@@ -71,8 +79,8 @@ export class DirectView implements View {
     return this.#store.find(path)
   }
 
-  put(path: string, value: Uint8Array, perms: Perms): void {
-    this.apply({ op: 'put', path, value, perms })
+  put(path: string, value: Uint8Array, perms: Perms, implied = false): void {
+    this.apply({ op: 'put', path, value, perms, implied })
   }
 
   remove(path: string): void {
@@ -93,8 +101,11 @@ export class Transaction implements View {
   readonly #before: Store
   readonly #now: Store
   readonly #seen = new Map<string, number>()
-  /** Paths written or removed, in the order of the first time: bounds memory and gives the order of events. */
-  readonly #changed = new Set<string>()
+  /**
+   * Paths written or removed, in the order of the first time: bounds memory and gives the order of events. True
+   * for directories that were only made on the way.
+   */
+  readonly #changed = new Map<string, boolean>()
   /** A transaction that a restart of the store interrupted: it goes on, but can only end in EAGAIN. */
   readonly #doomed: boolean
 
@@ -119,16 +130,16 @@ export class Transaction implements View {
     return this.#now.find(path)
   }
 
-  put(path: string, value: Uint8Array, perms: Perms): void {
+  put(path: string, value: Uint8Array, perms: Perms, implied = false): void {
     this.#note(path, SEES.EXISTENCE)
     this.#now.put(path, value, perms)
-    this.#changed.add(path)
+    this.#changed.set(path, implied && this.#changed.get(path) !== false)
   }
 
   remove(path: string): void {
     for (const [each] of this.#now.walk(path)) {
       this.#note(each, SEES.CHILDREN)
-      this.#changed.add(each)
+      this.#changed.set(each, false)
     }
     this.#now.remove(path)
   }
@@ -165,12 +176,13 @@ export class Transaction implements View {
       const parent = parentOf(path)
       if (node !== undefined) {
         settle(parent)
-        changes.push({ op: 'put', path, value: node.value, perms: node.perms })
+        const implied = this.#changed.get(path) === true
+        changes.push({ op: 'put', path, value: node.value, perms: node.perms, implied })
       } else if (this.#before.find(path) !== undefined && this.#now.find(parent) !== undefined) {
         changes.push({ op: 'remove', path })
       }
     }
-    for (const path of this.#changed) settle(path)
+    for (const path of this.#changed.keys()) settle(path)
     return changes
   }
 

@@ -35,8 +35,17 @@ t.test('paths that are not valid are EINVAL', async (t) => {
 
 t.test('payloads that are not one string are EINVAL', async (t) => {
   const client = WireClient.dom0(testXenstore())
-  for (const name of ['READ', 'DIRECTORY', 'MKDIR', 'RM', 'GET_PERMS', 'GET_DOMAIN_PATH', 'TRANSACTION_END'] as const) {
-    for (const payload of ['', '/tool', '/tool\0x', '/tool\0x\0']) t.equal(client.send(name, payload), 'EINVAL', name)
+  for (const name of [
+    'READ',
+    'DIRECTORY',
+    'MKDIR',
+    'RM',
+    'GET_PERMS',
+    'GET_DOMAIN_PATH',
+    'TRANSACTION_END',
+  ] as const) {
+    for (const payload of ['', '/tool', '/tool\0x', '/tool\0x\0'])
+      t.equal(client.send(name, payload), 'EINVAL', name)
   }
   t.equal(client.send('WRITE', '/a'), 'EINVAL')
 })
@@ -58,8 +67,17 @@ t.test('unknown and reply types are ENOSYS', async (t) => {
 
 t.test('what only dom0 may ask is EACCES for a guest', async (t) => {
   const guest = WireClient.guest(testXenstore(), 5)
-  const names = ['INTRODUCE', 'RELEASE', 'RESUME', 'SET_TARGET', 'IS_DOMAIN_INTRODUCED', 'CONTROL', 'SET_FEATURE'] as const
-  for (const name of [...names, 'GET_QUOTA', 'SET_QUOTA'] as const) t.equal(guest.ask(name, ['1', '1', '1']), 'EACCES', name)
+  const names = [
+    'INTRODUCE',
+    'RELEASE',
+    'RESUME',
+    'SET_TARGET',
+    'IS_DOMAIN_INTRODUCED',
+    'CONTROL',
+    'SET_FEATURE',
+  ] as const
+  for (const name of [...names, 'GET_QUOTA', 'SET_QUOTA'] as const)
+    t.equal(guest.ask(name, ['1', '1', '1']), 'EACCES', name)
 })
 
 t.test('DIRECTORY_PART gives a long directory in parts and tells when it changed', async (t) => {
@@ -99,7 +117,14 @@ t.test('domains: path, introduction, release, target, resume', async (t) => {
   t.equal(dom0.ask('IS_DOMAIN_INTRODUCED', ['5']), 'T')
   t.equal(dom0.ask('IS_DOMAIN_INTRODUCED', ['0']), 'T')
   t.equal(dom0.ask('IS_DOMAIN_INTRODUCED', ['32752']), 'T', 'DOMID_SELF')
-  for (const bad of [['5', '1'], ['0', '1', '1'], ['5', '1', '0'], ['32752', '1', '1'], ['', '1', '1'], ['70000', '1', '1']]) {
+  for (const bad of [
+    ['5', '1'],
+    ['0', '1', '1'],
+    ['5', '1', '0'],
+    ['32752', '1', '1'],
+    ['', '1', '1'],
+    ['70000', '1', '1'],
+  ]) {
     t.equal(dom0.ask('INTRODUCE', bad), 'EINVAL', bad.join(' '))
   }
   t.equal(dom0.ask('SET_TARGET', ['5', '6']), 'OK')
@@ -140,7 +165,14 @@ t.test('CONTROL answers check, print, help and quota; other commands are EINVAL'
   dom0.ask('INTRODUCE', ['5', '1', '1'])
   t.match(dom0.ask('CONTROL', ['quota', '5']), 'nodes            :        0 (max        7)\n')
   t.equal(dom0.ask('CONTROL', ['quota', '6']), 'ENOENT')
-  for (const bad of [['live-update'], ['check', 'x'], ['print'], ['quota', 'set', 'nodes', '0'], ['toString'], []]) {
+  for (const bad of [
+    ['live-update'],
+    ['check', 'x'],
+    ['print'],
+    ['quota', 'set', 'nodes', '0'],
+    ['toString'],
+    [],
+  ]) {
     t.equal(dom0.ask('CONTROL', bad), 'EINVAL', bad.join(' '))
   }
 })

@@ -19,12 +19,17 @@ class Model {
     this.nodes.set(path, { value, owner })
   }
   remove(path: string): void {
-    for (const each of [...this.nodes.keys()]) if (each === path || each.startsWith(`${path}/`)) this.nodes.delete(each)
+    for (const each of [...this.nodes.keys()])
+      if (each === path || each.startsWith(`${path}/`)) this.nodes.delete(each)
   }
 }
 
 const contents = (store: Store) =>
-  [...store.walk('/')].map(([path, node]) => [path, new TextDecoder().decode(node.value), node.perms[0].domid])
+  [...store.walk('/')].map(([path, node]) => [
+    path,
+    new TextDecoder().decode(node.value),
+    node.perms[0].domid,
+  ])
 const modelContents = (model: Model) =>
   [...model.nodes].sort(([a], [b]) => walkOrder(a, b)).map(([path, node]) => [path, node.value, node.owner])
 const walkOrder = (a: string, b: string) => {
@@ -42,35 +47,38 @@ const step = fc.record({
   owner: fc.nat(3),
 })
 
-t.test('trees and their snapshots hold what a flat map holds, and no change of one is seen in another', async (t) => {
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const trees: [Store, Model][] = [[new Store(), new Model()]]
-      for (const { what, tree, path, value, owner } of steps) {
-        const [store, model] = trees[tree % trees.length]!
-        const parent = path.slice(0, path.lastIndexOf('/')) || '/'
-        if (what === 'snapshot') trees.push([store.snapshot(), model.copy()])
-        else if (what === 'put' && model.nodes.has(parent)) {
-          store.put(path, bytes(value), perms(owner))
-          model.put(path, value, owner)
-        } else if (what === 'remove' && model.nodes.has(path)) {
-          store.remove(path)
-          model.remove(path)
+t.test(
+  'trees and their snapshots hold what a flat map holds, and no change of one is seen in another',
+  async (t) => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        const trees: [Store, Model][] = [[new Store(), new Model()]]
+        for (const { what, tree, path, value, owner } of steps) {
+          const [store, model] = trees[tree % trees.length]!
+          const parent = path.slice(0, path.lastIndexOf('/')) || '/'
+          if (what === 'snapshot') trees.push([store.snapshot(), model.copy()])
+          else if (what === 'put' && model.nodes.has(parent)) {
+            store.put(path, bytes(value), perms(owner))
+            model.put(path, value, owner)
+          } else if (what === 'remove' && model.nodes.has(path)) {
+            store.remove(path)
+            model.remove(path)
+          }
         }
-      }
-      for (const [store, model] of trees) {
-        assert.deepEqual(contents(store), modelContents(model))
-        for (const owner of [0, 1, 2, 3]) {
-          const own = [...model.nodes].filter(([, node]) => node.owner === owner)
-          const size = own.reduce((sum, [path, node]) => sum + path.length + bytes(node.value).length, 0)
-          assert.deepEqual(store.usage(owner), { nodes: own.length, bytes: size })
+        for (const [store, model] of trees) {
+          assert.deepEqual(contents(store), modelContents(model))
+          for (const owner of [0, 1, 2, 3]) {
+            const own = [...model.nodes].filter(([, node]) => node.owner === owner)
+            const size = own.reduce((sum, [path, node]) => sum + path.length + bytes(node.value).length, 0)
+            assert.deepEqual(store.usage(owner), { nodes: own.length, bytes: size })
+          }
         }
-      }
-    }),
-    { numRuns: 150 },
-  )
-  t.pass()
-})
+      }),
+      { numRuns: 150 },
+    )
+    t.pass()
+  },
+)
 
 t.test('`listed` changes when a child comes or goes, and only then', async (t) => {
   const store = new Store()

@@ -32,64 +32,71 @@ const move = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant('act' as const), client: fc.nat(2), action }) },
 )
 
-t.test('any interleaving answers as if each committed transaction had run alone, at the moment of its end', async (t) => {
-  let committed = 0
-  let conflicts = 0
-  fc.assert(
-    fc.property(fc.array(move, { minLength: 10, maxLength: 60 }), (moves) => {
-      const real = testXenstore()
-      const serial = testXenstore()
-      const clients = [0, 1, 2].map(() => ({
-        client: WireClient.dom0(real),
-        tx: 0,
-        done: [] as [Action, string][],
-      }))
-      const replay = WireClient.dom0(serial)
-      for (const client of [clients[0]!.client, replay]) client.ask('MKDIR', ['/t/a/b'])
-      for (const each of moves) {
-        const own = clients[each.client]!
-        if (each.kind === 'begin' && own.tx === 0) {
-          own.tx = own.client.begin()
-          own.done = []
-        } else if (each.kind === 'act') {
-          const answer = act(own.client, each.action, own.tx)
-          if (own.tx === 0) assert.equal(act(replay, each.action), answer)
-          else own.done.push([each.action, answer])
-        } else if (each.kind !== 'begin' && own.tx !== 0) {
-          const verdict = own.client.end(own.tx, each.kind === 'end' ? 'T' : 'F')
-          own.tx = 0
-          if (each.kind === 'abort') assert.equal(verdict, 'OK')
-          else if (verdict === 'EAGAIN') conflicts++
-          else {
-            assert.equal(verdict, 'OK')
-            committed++
-            for (const [action, answer] of own.done) assert.equal(act(replay, action), answer, action.join(' '))
+t.test(
+  'any interleaving answers as if each committed transaction had run alone, at the moment of its end',
+  async (t) => {
+    let committed = 0
+    let conflicts = 0
+    fc.assert(
+      fc.property(fc.array(move, { minLength: 10, maxLength: 60 }), (moves) => {
+        const real = testXenstore()
+        const serial = testXenstore()
+        const clients = [0, 1, 2].map(() => ({
+          client: WireClient.dom0(real),
+          tx: 0,
+          done: [] as [Action, string][],
+        }))
+        const replay = WireClient.dom0(serial)
+        for (const client of [clients[0]!.client, replay]) client.ask('MKDIR', ['/t/a/b'])
+        for (const each of moves) {
+          const own = clients[each.client]!
+          if (each.kind === 'begin' && own.tx === 0) {
+            own.tx = own.client.begin()
+            own.done = []
+          } else if (each.kind === 'act') {
+            const answer = act(own.client, each.action, own.tx)
+            if (own.tx === 0) assert.equal(act(replay, each.action), answer)
+            else own.done.push([each.action, answer])
+          } else if (each.kind !== 'begin' && own.tx !== 0) {
+            const verdict = own.client.end(own.tx, each.kind === 'end' ? 'T' : 'F')
+            own.tx = 0
+            if (each.kind === 'abort') assert.equal(verdict, 'OK')
+            else if (verdict === 'EAGAIN') conflicts++
+            else {
+              assert.equal(verdict, 'OK')
+              committed++
+              for (const [action, answer] of own.done)
+                assert.equal(act(replay, action), answer, action.join(' '))
+            }
           }
+          assert.deepEqual(dump(clients[0]!.client), dump(replay))
         }
-        assert.deepEqual(dump(clients[0]!.client), dump(replay))
-      }
-    }),
-    { numRuns: 400 },
-  )
-  t.ok(committed > 20, `${committed} transactions were committed`)
-  t.ok(conflicts > 20, `${conflicts} conflicted`)
-})
+      }),
+      { numRuns: 400 },
+    )
+    t.ok(committed > 20, `${committed} transactions were committed`)
+    t.ok(conflicts > 20, `${conflicts} conflicted`)
+  },
+)
 
-t.test('a transaction that read what somebody else wrote since ends in EAGAIN and leaves nothing', async (t) => {
-  const store = testXenstore()
-  const one = WireClient.dom0(store)
-  const two = WireClient.dom0(store)
-  one.write('/t/x', 'old')
-  const tx = one.begin()
-  t.equal(one.read('/t/x', tx), 'old')
-  two.write('/t/x', 'new')
-  t.equal(one.read('/t/x', tx), 'old', 'it goes on seeing what it saw')
-  one.write('/t/y', '1', tx)
-  t.equal(two.read('/t/y'), 'ENOENT', 'nobody else sees what it wrote')
-  t.equal(one.end(tx), 'EAGAIN')
-  t.equal(one.read('/t/y'), 'ENOENT')
-  t.equal(one.read('/t/x', tx), 'ENOENT', 'its id is gone')
-})
+t.test(
+  'a transaction that read what somebody else wrote since ends in EAGAIN and leaves nothing',
+  async (t) => {
+    const store = testXenstore()
+    const one = WireClient.dom0(store)
+    const two = WireClient.dom0(store)
+    one.write('/t/x', 'old')
+    const tx = one.begin()
+    t.equal(one.read('/t/x', tx), 'old')
+    two.write('/t/x', 'new')
+    t.equal(one.read('/t/x', tx), 'old', 'it goes on seeing what it saw')
+    one.write('/t/y', '1', tx)
+    t.equal(two.read('/t/y'), 'ENOENT', 'nobody else sees what it wrote')
+    t.equal(one.end(tx), 'EAGAIN')
+    t.equal(one.read('/t/y'), 'ENOENT')
+    t.equal(one.read('/t/x', tx), 'ENOENT', 'its id is gone')
+  },
+)
 
 t.test('what does not touch the same nodes does not conflict', async (t) => {
   const store = testXenstore()
@@ -153,7 +160,7 @@ t.test('ids: unknown ones, nesting, ending without one, and a word that is neith
   t.equal(client.end(tx, 'F'), 'OK')
 })
 
-t.test('transactions of one connection are nobody else\'s', async (t) => {
+t.test("transactions of one connection are nobody else's", async (t) => {
   const store = testXenstore()
   const one = WireClient.dom0(store)
   const tx = one.begin()

@@ -14,7 +14,10 @@ export interface TestXenstore {
 export function testXenstore(): TestXenstore {
   const journal: Entry[][] = []
   const logged: string[] = []
-  const host = { record: (entries: readonly Entry[]) => void journal.push([...entries]), log: (m: string) => void logged.push(m) }
+  const host = {
+    record: (entries: readonly Entry[]) => void journal.push([...entries]),
+    log: (m: string) => void logged.push(m),
+  }
   const xenstore = new Xenstore(host)
   xenstore.populate()
   return { xenstore, journal, logged }
@@ -65,7 +68,8 @@ export class WireClient {
     this.#xenstore.handle(this.connection, { type, reqId, txId: tx, payload: latin1Bytes(payload) })
     const answer = this.#drain().find((packet) => packet.reqId === reqId)
     if (answer === undefined) throw new Error(`no answer to ${name}`)
-    if (answer.type !== type && answer.type !== XS.ERROR) throw new Error(`answer of type ${answer.type} to ${type}`)
+    if (answer.type !== type && answer.type !== XS.ERROR)
+      throw new Error(`answer of type ${answer.type} to ${type}`)
     return latin1(answer.payload).replace(/\0$/, '')
   }
 
@@ -95,7 +99,8 @@ export class WireClient {
     const answers = []
     for (let bytes = this.connection.take(); bytes !== undefined; bytes = this.connection.take()) {
       for (const packet of this.#reader.push(bytes)) {
-        if (packet.type === XS.WATCH_EVENT) this.events.push(latin1(packet.payload).split('\0').join(' ').trimEnd())
+        if (packet.type === XS.WATCH_EVENT)
+          this.events.push(latin1(packet.payload).split('\0').join(' ').trimEnd())
         else answers.push(packet)
       }
     }
