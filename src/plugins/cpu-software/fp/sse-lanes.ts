@@ -31,12 +31,11 @@ function pick(wanted: 'less' | 'greater'): LaneOp {
   return (c, f, a, b) => {
     const x = unpack(c, f, a)
     const y = unpack(c, f, b)
-    if (hasNoValue(x) || hasNoValue(y)) {
-      c.flags |= IE
-      return b
-    }
-    denormalEnds(c, x, y)
-    const chosen = relation(x, y) === wanted ? x : y
+    const unordered = hasNoValue(x) || hasNoValue(y)
+    if (unordered) c.flags |= IE
+    else denormalEnds(c, x, y)
+    const chosen = !unordered && relation(x, y) === wanted ? x : y
+    // A denormal that counts as zero comes out as one.
     return chosen.kind === ZERO ? zero(f, chosen.sign) : chosen.bits
   }
 }

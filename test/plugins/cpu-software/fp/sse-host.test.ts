@@ -121,8 +121,8 @@ const oracle = hostOracle()
 const skip = oracle.kind === 'missing' ? oracle.reason : false
 const runOnHost = oracle.kind === 'ready' ? oracle.runOnHost : () => []
 
-/** Enough for each pair of edge classes in each rounding; about 20 ms per form. */
-const TRIALS = 1500
+/** Enough for each pair of edge classes in each rounding; about 80 ms per form. */
+const TRIALS = 3000
 
 for (const [index, f] of forms.entries()) {
   t.test(`${f.name} gives the host's result, flags and faults`, { skip }, async (t) => {

@@ -47,9 +47,9 @@ function tolerant(host: X87After, ours: X87After): [X87After, X87After] {
 /** Operands for which the manual says what happens: F2XM1 in [-1, 1], FYL2XP1 near zero, and all specials. */
 function isDefined(x: X87Trial): boolean {
   const magnitude = x.st[0]! & ~(1n << 79n)
-  const isFinite = magnitude >> 64n !== 0x7fffn
-  if (x.encoding.form === 'F2XM1') return !isFinite || magnitude <= 0x3fff_8000_0000_0000_0000n
-  if (x.encoding.form === 'FYL2XP1') return !isFinite || magnitude <= 0x3ffd_95f0_0000_0000_0000n
+  const isNumber = magnitude >> 64n !== 0x7fffn
+  if (x.encoding.form === 'F2XM1') return !isNumber || magnitude <= 0x3fff_8000_0000_0000_0000n
+  if (x.encoding.form === 'FYL2XP1') return !isNumber || magnitude <= 0x3ffd_95f0_0000_0000_0000n
   return true
 }
 
