@@ -40,7 +40,7 @@ export function placePvhGuest(
   }
   const lowEnd = Math.floor(kernel.start / PAGE_SIZE) * PAGE_SIZE
   const gaps = [
-    { at: pageUp(kernel.end), end: ramBytes },
+    { at: Math.max(pageUp(kernel.end), LOW_MEMORY), end: ramBytes },
     { at: LOW_MEMORY, end: lowEnd },
   ]
   const take = (size: number, limit: number): number | undefined => {
