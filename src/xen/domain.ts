@@ -14,6 +14,7 @@ import { RUNSTATE } from './abi/vcpu.ts'
 import { LEGACY_MAX_VCPUS, vcpu_info } from './abi/xen.ts'
 import { DOM0, EventChannels } from './evtchn/ports.ts'
 import { Upcall } from './evtchn/upcall.ts'
+import { GrantAccess } from './gnttab/access.ts'
 import { GrantTable } from './gnttab/table.ts'
 import { Params } from './params.ts'
 import { Physmap } from './physmap.ts'
@@ -59,6 +60,7 @@ export class Domain {
   readonly evtchn: EventChannels
   readonly physmap: Physmap
   readonly gnttab: GrantTable
+  readonly grants: GrantAccess
   readonly params: Params
   readonly clocks: Clocks
   readonly timers: Timers
@@ -71,6 +73,7 @@ export class Domain {
     this.evtchn = new EventChannels(this.state, this.upcall)
     this.physmap = new Physmap(this.state)
     this.gnttab = new GrantTable(this.state, this.physmap)
+    this.grants = new GrantAccess(this.state, this.gnttab)
     this.params = new Params(this.state)
     this.clocks = new Clocks(this.state)
     this.timers = new Timers(this.state, this.evtchn)

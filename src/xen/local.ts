@@ -13,7 +13,6 @@ import { Domain } from './domain.ts'
 import { EvtchnError, errors, GrantError } from './errors.ts'
 import { Doorbell } from './evtchn/doorbell.ts'
 import { DOM0 } from './evtchn/ports.ts'
-import { GrantAccess } from './gnttab/access.ts'
 import { XEN_MAJOR, XEN_MINOR } from './hypercall/xen_version.ts'
 import type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient, XenstoreTx } from './xenhost.ts'
 
@@ -41,13 +40,11 @@ export interface LocalXenHost extends XenHost {
 
 export class LocalXen implements Disposable {
   readonly domain: Domain
-  readonly #access: GrantAccess
   readonly #doorbell: Doorbell
   readonly #hosts: LocalXenHost[] = []
 
   constructor({ memory, defer, doorbell = 0 }: LocalXenOptions) {
     this.domain = new Domain(memory)
-    this.#access = new GrantAccess(this.domain.state, this.domain.gnttab)
     this.#doorbell = new Doorbell(this.domain.state, this.domain.evtchn.dom0, doorbell, defer)
   }
 
@@ -130,13 +127,13 @@ export class LocalXen implements Disposable {
     const pinned: Gref[] = []
     const pages: Uint8Array<SharedArrayBuffer>[] = []
     for (const ref of refs) {
-      const pin = this.#access.pin(ref, DOM0, access)
+      const pin = this.domain.grants.pin(ref, DOM0, access)
       if ('status' in pin) {
-        for (const done of pinned) this.#access.unpin(done, access)
+        for (const done of pinned) this.domain.grants.unpin(done, access)
         throw new GrantError(ref, pin.status)
       }
       pinned.push(ref)
-      pages.push(this.#access.bytes(pin.page))
+      pages.push(this.domain.grants.bytes(pin.page))
     }
     counters.grants += pinned.length
     let held = true
@@ -146,7 +143,7 @@ export class LocalXen implements Disposable {
         if (!held) return
         held = false
         counters.grants -= pinned.length
-        for (const ref of pinned) this.#access.unpin(ref, access)
+        for (const ref of pinned) this.domain.grants.unpin(ref, access)
       },
     }
   }
@@ -155,13 +152,13 @@ export class LocalXen implements Disposable {
     // GUEST: offsets and lengths come from requests.
     if (op.offset < 0 || op.length < 0 || op.offset + op.length > PAGE_BYTES) return GNTST.bad_copy_arg
     const access = op.direction === 'to-guest' ? 'rw' : 'ro'
-    const pin = this.#access.pin(op.ref, DOM0, access)
+    const pin = this.domain.grants.pin(op.ref, DOM0, access)
     if ('status' in pin) return pin.status
-    const page = this.#access.bytes(pin.page).subarray(op.offset, op.offset + op.length)
+    const page = this.domain.grants.bytes(pin.page).subarray(op.offset, op.offset + op.length)
     const local = op.local.subarray(op.localOffset, op.localOffset + op.length)
     if (op.direction === 'to-guest') page.set(local)
     else local.set(page)
-    this.#access.unpin(op.ref, access)
+    this.domain.grants.unpin(op.ref, access)
     return GNTST.okay
   }
 }

@@ -9,6 +9,9 @@ import { EINVAL, ENOENT, ENOMEM } from './abi/errno.ts'
 import { withLock } from './lock.ts'
 import type { SharedState } from './shared-state.ts'
 
+/** A 64-bit frame number of the guest's as a number, -1 where the map cannot express it. */
+export const frameNumber = (n: bigint): number => (n < BigInt(PHYSMAP_FRAMES) ? Number(n) : -1)
+
 export class Physmap {
   readonly #state: SharedState
   readonly #ramFirst: number

@@ -49,6 +49,7 @@ export const domain_state = struct('domain_state', '', {
   pollMask: array(word(), MAX_VCPUS / 32, 'vCPUs in SCHEDOP_poll'),
   unimplemented: array(word(), 128, 'bit = (call, sub-op) already named in the log'),
   fifo: word('1: FIFO event channels'),
+  fifoLock: word('queues: tails, links'),
   fifoPages: word('array pages there are'),
   fifoPage: array(word(), FIFO_ARRAY_PAGES, 'host page of each'),
   gnttabFrames: word('frames the table has'),
@@ -86,7 +87,6 @@ export const vcpu_state = struct('vcpu_state', '', {
   periodicNs: f64(),
   virqPort: array(word(), NR_VIRQS, 'port, 0 = not bound'),
   fifoControl: word('byte offset of the control block, 0 = none'),
-  fifoLock: word('tails of the queues'),
   fifoTail: array(word(), EVTCHN_FIFO_MAX_QUEUES),
   dummyInfo: bytes(vcpu_info.size, 'vcpu_info of a vCPU above 31 that has registered none'),
   context: bytes(vcpu_hvm_context.size, 'from VCPUOP_initialise'),
@@ -101,7 +101,7 @@ export const port_state = struct('port_state', '', {
   priority: word('FIFO queue wanted'),
   lastVcpu: word('FIFO: where it was linked last'),
   lastPriority: word(),
-  spare: word(),
+  early: word('FIFO: an event came before there was an event word'),
 })
 
 const align = (n: number, to: number) => Math.ceil(n / to) * to

@@ -140,7 +140,7 @@ export const gnttab_swap_grant_ref = struct('gnttab_swap_grant_ref', H, {
   status: i16('out: GNTST_*'),
 })
 export const gnttab_cache_flush = struct('gnttab_cache_flush', H, {
-  a: u64('C: union of dev_bus_addr and ref'),
+  a: u64('dev_bus_addr, or ref in its first half'),
   offset: u16(),
   length: u16(),
   op: u32(),

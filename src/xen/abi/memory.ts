@@ -62,15 +62,20 @@ export const xen_add_to_physmap = struct('xen_add_to_physmap', H, {
   idx: ulong('index in the space'),
   gpfn: ulong('where it goes'),
 })
-export const xen_add_to_physmap_batch = struct('xen_add_to_physmap_batch', H, {
-  domid: u16(),
-  space: u16('XENMAPSPACE_*'),
-  size: u16('entries'),
-  foreign_domid: u16('C: u.foreign_domid'),
-  idxs: handle('list of ulong'),
-  gpfns: handle('list of xen_pfn_t'),
-  errs: handle('out: list of int'),
-})
+export const xen_add_to_physmap_batch = struct(
+  'xen_add_to_physmap_batch',
+  H,
+  {
+    domid: u16(),
+    space: u16('XENMAPSPACE_*'),
+    size: u16('entries'),
+    foreign_domid: u16('space gmfn_foreign: whose'),
+    idxs: handle('list of ulong'),
+    gpfns: handle('list of xen_pfn_t'),
+    errs: handle('out: list of int'),
+  },
+  { cnames: { foreign_domid: 'u.foreign_domid' } },
+)
 export const xen_remove_from_physmap = struct('xen_remove_from_physmap', H, { domid: u16(), gpfn: ulong() })
 export const xen_memory_map = struct('xen_memory_map', H, {
   nr_entries: u32('in: room, out: entries'),
@@ -79,13 +84,18 @@ export const xen_memory_map = struct('xen_memory_map', H, {
 /** struct e820entry of hvm/e820.h is packed: 20 bytes for everyone. */
 export const E820_ENTRY_BYTES = 20
 
-export const xen_vnuma_topology_info = struct('xen_vnuma_topology_info', H, {
-  domid: u16(),
-  pad: u16(),
-  nr_vnodes: u32(),
-  nr_vcpus: u32(),
-  nr_vmemranges: u32(),
-  vdistance: u64('C: vdistance.h'),
-  vcpu_to_vnode: u64('C: vcpu_to_vnode.h'),
-  vmemrange: u64('C: vmemrange.h'),
-})
+export const xen_vnuma_topology_info = struct(
+  'xen_vnuma_topology_info',
+  H,
+  {
+    domid: u16(),
+    pad: u16(),
+    nr_vnodes: u32(),
+    nr_vcpus: u32(),
+    nr_vmemranges: u32(),
+    vdistance: u64(),
+    vcpu_to_vnode: u64(),
+    vmemrange: u64(),
+  },
+  { cnames: { vdistance: 'vdistance.pad', vcpu_to_vnode: 'vcpu_to_vnode.pad', vmemrange: 'vmemrange.pad' } },
+)

@@ -135,27 +135,30 @@ export interface ArrayView<V, W> {
   set(index: number, value: V): void
 }
 
-/** `length` elements in a row. */
+/** `length` elements in a row; where C's length depends on the ABI, both are given. */
 export function array<V, W>(
   of: Field<V, W>,
-  length: number,
+  length: number | Readonly<Record<Abi, number>>,
   meaning = of.meaning,
 ): Field<V[], ArrayView<V, W>> {
+  const count = (abi: Abi) => (typeof length === 'number' ? length : length[abi])
   const at = (base: number, index: number, abi: Abi) => {
-    if (!(index >= 0 && index < length)) throw new RangeError(`index ${index} of ${length}`)
+    if (!(index >= 0 && index < count(abi))) throw new RangeError(`index ${index} of ${count(abi)}`)
     return base + index * of.size(abi)
   }
+  const shown = typeof length === 'number' ? length : `${length[64]}, 32-bit: ${length[32]}`
   return {
-    type: `${of.type}[${length}]`,
+    type: `${of.type}[${shown}]`,
     meaning,
-    size: (abi) => of.size(abi) * length,
+    size: (abi) => of.size(abi) * count(abi),
     align: of.align,
-    read: (view, base, abi) => Array.from({ length }, (_, i) => of.read(view, at(base, i, abi), abi)),
+    read: (view, base, abi) =>
+      Array.from({ length: count(abi) }, (_, i) => of.read(view, at(base, i, abi), abi)),
     write: (view, base, values, abi) => {
       for (const [i, value] of values.entries()) of.write(view, at(base, i, abi), value, abi)
     },
     view: (view, base, abi) => ({
-      length,
+      length: count(abi),
       get: (i) => of.view(view, at(base, i, abi), abi),
       set: (i, value) => of.write(view, at(base, i, abi), value, abi),
     }),
@@ -185,6 +188,8 @@ export interface Struct<F extends Fields> {
   readonly header: string
   /** How C names the type. */
   readonly ctype: string
+  readonly abis: readonly Abi[]
+  readonly cnames: Readonly<Record<string, string>>
   readonly kind: 'struct' | 'union'
   readonly fields: F
   readonly x64: Layout<F>
@@ -205,6 +210,10 @@ export interface Struct<F extends Fields> {
 interface Options {
   /** How C names it, when not `struct <name>`. */
   readonly ctype?: string
+  /** The layouts that exist in C, when not both. */
+  readonly abis?: readonly Abi[]
+  /** Fields whose path in C is another, e.g. inside a union. */
+  readonly cnames?: Readonly<Record<string, string>>
 }
 
 const roundUp = (n: number, to: number) => Math.ceil(n / to) * to
@@ -291,6 +300,8 @@ function declare<const F extends Fields>(
     name,
     header,
     ctype: options.ctype ?? `${kind} ${name}`,
+    abis: options.abis ?? [64, 32],
+    cnames: options.cnames ?? {},
     kind,
     fields,
     x64,

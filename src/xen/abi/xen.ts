@@ -98,7 +98,7 @@ export const vcpu_time_info = struct('vcpu_time_info', 'xen.h', {
 
 export const arch_vcpu_info = struct('arch_vcpu_info', 'xen.h', {
   cr2: ulong('PV only'),
-  pad: ulong(),
+  pad: array(ulong(), { 64: 1, 32: 5 }),
 })
 
 export const vcpu_info = struct('vcpu_info', 'xen.h', {
@@ -109,41 +109,60 @@ export const vcpu_info = struct('vcpu_info', 'xen.h', {
   time: vcpu_time_info.in('clock of this vCPU'),
 })
 
-export const arch_shared_info = struct('arch_shared_info', 'xen.h', {
-  max_pfn: ulong('PV only'),
-  pfn_to_mfn_frame_list_list: ulong('PV only'),
-  nmi_reason: ulong('PV only'),
-  p2m_cr3: ulong('PV only'),
-  p2m_vaddr: ulong('PV only'),
-  p2m_generation: ulong('PV only'),
-})
+export const arch_shared_info = struct(
+  'arch_shared_info',
+  'xen.h',
+  {
+    max_pfn: ulong('PV only'),
+    pfn_to_mfn_frame_list_list: ulong('PV only'),
+    nmi_reason: ulong('PV only'),
+    p2m_cr3: ulong('PV only'),
+    p2m_vaddr: ulong('PV only'),
+    p2m_generation: ulong('PV only'),
+  },
+  { abis: [64] },
+)
 
 const shared_info_head = {
   vcpu_info: array(vcpu_info.in(), LEGACY_MAX_VCPUS, 'first 32 vCPUs'),
-  evtchn_pending: array(ulong(), 64, 'bit = port has an event'),
-  evtchn_mask: array(ulong(), 64, 'bit = port is masked'),
+  evtchn_pending: array(ulong(), { 64: 64, 32: 32 }, 'bit = port has an event'),
+  evtchn_mask: array(ulong(), { 64: 64, 32: 32 }, 'bit = port is masked'),
   wc_version: u32('odd while the wall clock changes'),
   wc_sec: u32('UTC at system time 0, low word'),
   wc_nsec: u32(),
 }
 /** The page's layout for a 64-bit guest: wc_sec_hi lies before the architecture's part. */
-export const shared_info = struct('shared_info', 'xen.h', {
-  ...shared_info_head,
-  wc_sec_hi: u32('UTC at system time 0, high word'),
-  arch: arch_shared_info.in(),
-})
+export const shared_info = struct(
+  'shared_info',
+  'xen.h',
+  {
+    ...shared_info_head,
+    wc_sec_hi: u32('UTC at system time 0, high word'),
+    arch: arch_shared_info.in(),
+  },
+  { abis: [64] },
+)
 
-const arch_shared_info_32 = struct('arch_shared_info_32', 'xen.h', {
-  ...arch_shared_info.fields,
-  wc_sec_hi: u32('UTC at system time 0, high word'),
-})
+export const arch_shared_info_32 = struct(
+  'arch_shared_info_32',
+  'xen.h',
+  {
+    ...arch_shared_info.fields,
+    wc_sec_hi: u32('UTC at system time 0, high word'),
+  },
+  { ctype: 'struct arch_shared_info', abis: [32] },
+)
+
 /** The page's layout for a 32-bit guest: only `x32` of it means anything. */
-export const shared_info_32 = struct('shared_info_32', 'xen.h', {
-  ...shared_info_head,
-  evtchn_pending: array(ulong(), 32, 'bit = port has an event'),
-  evtchn_mask: array(ulong(), 32, 'bit = port is masked'),
-  arch: arch_shared_info_32.in(),
-})
+export const shared_info_32 = struct(
+  'shared_info_32',
+  'xen.h',
+  {
+    ...shared_info_head,
+    arch: arch_shared_info_32.in(),
+  },
+  { ctype: 'struct shared_info', abis: [32] },
+)
 
 export const multicall_entry = struct('multicall_entry', 'xen.h', {
   op: ulong('__HYPERVISOR_*'),

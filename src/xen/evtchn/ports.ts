@@ -7,13 +7,15 @@
  */
 import { type Domid, domid } from '../../base/brand.ts'
 import { requestVcpu, VCPU_REQUEST } from '../../base/vcpu-control.ts'
-import { EEXIST, EINVAL, ENOENT, ENOSPC, EPERM, ESRCH } from '../abi/errno.ts'
-import { EVTCHNSTAT } from '../abi/event_channel.ts'
+import { EEXIST, EINVAL, ENOENT, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM, ESRCH } from '../abi/errno.ts'
+import { EVTCHN_FIFO_MAX_QUEUES, EVTCHN_FIFO_PRIORITY_DEFAULT, EVTCHNSTAT } from '../abi/event_channel.ts'
 import { DOMID, NR_VIRQS, VIRQ } from '../abi/xen.ts'
 import { withLock } from '../lock.ts'
 import type { SharedState } from '../shared-state.ts'
 import { Dom0Ports } from './dom0-ports.ts'
-import { type Delivery, TwoLevel } from './two-level.ts'
+import type { Delivery } from './delivery.ts'
+import { Fifo } from './fifo.ts'
+import { TwoLevel } from './two-level.ts'
 import type { Upcall } from './upcall.ts'
 
 /** The domain backends live in. */
@@ -34,17 +36,19 @@ export class EventChannels {
   readonly #state: SharedState
   readonly #upcall: Upcall
   readonly #twoLevel: TwoLevel
+  readonly #fifo: Fifo
   readonly dom0: Dom0Ports
 
   constructor(state: SharedState, upcall: Upcall) {
     this.#state = state
     this.#upcall = upcall
     this.#twoLevel = new TwoLevel(state, upcall)
+    this.#fifo = new Fifo(state, upcall)
     this.dom0 = new Dom0Ports(state)
   }
 
   get delivery(): Delivery {
-    return this.#twoLevel
+    return this.#state.get('fifo') !== 0 ? this.#fifo : this.#twoLevel
   }
 
   #locked<T>(body: () => T): T {
@@ -78,10 +82,11 @@ export class EventChannels {
     const state = this.#state
     const end = Math.min(state.get('maxPort') + 1, this.delivery.capacity())
     for (let port = 1; port < end; port++) {
-      if (state.getPort(port, 'status') !== EVTCHNSTAT.closed) continue
+      if (state.getPort(port, 'status') !== EVTCHNSTAT.closed || this.delivery.isBusy(port)) continue
       state.setPort(port, 'remoteDomid', remoteDomid)
       state.setPort(port, 'remotePort', remotePort)
       state.setPort(port, 'vcpu', vcpu)
+      state.setPort(port, 'priority', EVTCHN_FIFO_PRIORITY_DEFAULT)
       // ORDER: the kind last: senders look at it first.
       state.setPort(port, 'status', status)
       return port
@@ -203,11 +208,54 @@ export class EventChannels {
     return 0
   }
 
-  /** EVTCHNOP_reset: closes every port. */
+  /** EVTCHNOP_reset: closes every port and goes back to 2-level. */
   reset(): void {
     this.#locked(() => {
       for (let port = 1; port <= this.#state.get('maxPort'); port++) this.#close(port)
+      this.#fifo.destroy()
     })
+  }
+
+  /** EVTCHNOP_init_control: the first call switches to FIFO and takes over what is pending. */
+  initControl(vcpu: number, controlGfn: number, offset: number): number {
+    const state = this.#state
+    if (vcpu >= state.get('vcpus')) return -ENOENT
+    return this.#locked(() => {
+      const mapped = this.#fifo.mapControlBlock(vcpu, controlGfn, offset)
+      if (mapped < 0 || state.get('fifo') !== 0) return mapped
+      const end = Math.min(state.get('maxPort') + 1, this.#twoLevel.capacity())
+      for (let port = 1; port < end; port++) {
+        state.setPort(port, 'early', this.#twoLevel.isPending(port) ? 1 : 0)
+        state.setPort(port, 'priority', EVTCHN_FIFO_PRIORITY_DEFAULT)
+      }
+      state.set('fifo', 1)
+      return 0
+    })
+  }
+
+  /** EVTCHNOP_expand_array: one more page of event words. */
+  expandArray(gfn: number): number {
+    if (this.#state.get('fifo') === 0) return -EOPNOTSUPP
+    return this.#locked(() => {
+      const first = this.#fifo.addPage(gfn)
+      if (first < 0) return first
+      // Events that came while the page was missing.
+      for (let port = Math.max(first, 1); port < first + 1024; port++) {
+        if (this.#state.getPort(port, 'early') === 0) continue
+        this.#state.setPort(port, 'early', 0)
+        this.#signal(port)
+      }
+      return 0
+    })
+  }
+
+  /** EVTCHNOP_set_priority: counts from the next time the port is queued. */
+  setPriority(port: number, priority: number): number {
+    if (!this.isValid(port)) return -EINVAL
+    if (this.#state.get('fifo') === 0) return -ENOSYS
+    if (priority >= EVTCHN_FIFO_MAX_QUEUES) return -EINVAL
+    this.#state.setPort(port, 'priority', priority)
+    return 0
   }
 
   /** EVTCHNOP_send. */

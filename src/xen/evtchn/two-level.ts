@@ -8,6 +8,7 @@
 import { PAGE_SIZE } from '../../base/machine-memory.ts'
 import { shared_info, shared_info_32, vcpu_info } from '../abi/xen.ts'
 import type { SharedState } from '../shared-state.ts'
+import type { Delivery } from './delivery.ts'
 import type { Upcall } from './upcall.ts'
 
 const PENDING = shared_info.offsetof('evtchn_pending')
@@ -15,20 +16,6 @@ const MASK_64 = shared_info.offsetof('evtchn_mask')
 const MASK_32 = shared_info_32.x32.offsets.evtchn_mask
 const SEL_64 = vcpu_info.x64.offsets.evtchn_pending_sel
 const SEL_32 = vcpu_info.x32.offsets.evtchn_pending_sel
-
-/** How a port's events reach a vCPU; 2-level and FIFO each have their own words in guest memory. */
-export interface Delivery {
-  /** Ports this ABI can express. */
-  capacity(): number
-  /** An event on a port bound to `vcpu`. True if the port was not pending before. */
-  setPending(port: number, vcpu: number): boolean
-  /** Forgets a pending event (the port is closed). */
-  clearPending(port: number): void
-  isPending(port: number): boolean
-  isMasked(port: number): boolean
-  /** EVTCHNOP_unmask. */
-  unmask(port: number, vcpu: number): void
-}
 
 export class TwoLevel implements Delivery {
   readonly #state: SharedState
@@ -53,6 +40,10 @@ export class TwoLevel implements Delivery {
 
   clearPending(port: number): void {
     Atomics.and(this.#state.i32, this.#word(PENDING, port), ~(1 << (port & 31)))
+  }
+
+  isBusy(): boolean {
+    return false
   }
 
   isPending(port: number): boolean {

@@ -6,7 +6,7 @@
  */
 import type { Domid, Gref } from '../../base/brand.ts'
 import { PAGE_SIZE } from '../../base/machine-memory.ts'
-import { GNTST, GTF } from '../abi/grant_table.ts'
+import { GNTST, GTF, grant_entry_v1 } from '../abi/grant_table.ts'
 import { withLock } from '../lock.ts'
 import type { SharedState } from '../shared-state.ts'
 import type { GrantTable } from './table.ts'
@@ -63,6 +63,21 @@ export class GrantAccess {
       const pins = (i32[this.#state.pins + ref]! >>> 0) - (access === 'rw' ? WRITER : READER)
       i32[this.#state.pins + ref] = pins
       this.#unclaim(at / 2, pins)
+    })
+  }
+
+  /** GNTTABOP_swap_grant_ref: exchanges two entries that nobody uses. */
+  swap(a: Gref, b: Gref): number {
+    const [atA, atB] = [this.#table.entry(a), this.#table.entry(b)]
+    if (atA < 0 || atB < 0) return GNTST.bad_gntref
+    const { i32 } = this.#state
+    return withLock(i32, this.#state.domain('gnttabLock'), () => {
+      if (i32[this.#state.pins + a] !== 0 || i32[this.#state.pins + b] !== 0) return GNTST.eagain
+      for (let word = 0; word < grant_entry_v1.size / 4; word++) {
+        const held = Atomics.exchange(i32, atA / 4 + word, Atomics.load(i32, atB / 4 + word))
+        Atomics.store(i32, atB / 4 + word, held)
+      }
+      return GNTST.okay
     })
   }
 

@@ -1,7 +1,8 @@
 /** __HYPERVISOR_event_channel_op (event_channel.h). */
 import { domid } from '../../base/brand.ts'
-import { EFAULT, EINVAL, ENOSYS } from '../abi/errno.ts'
+import { EFAULT, EINVAL } from '../abi/errno.ts'
 import {
+  EVTCHN_FIFO_LINK_BITS,
   EVTCHNSTAT,
   evtchn_alloc_unbound,
   evtchn_bind_interdomain,
@@ -9,12 +10,16 @@ import {
   evtchn_bind_vcpu,
   evtchn_bind_virq,
   evtchn_close,
+  evtchn_expand_array,
+  evtchn_init_control,
   evtchn_reset,
   evtchn_send,
+  evtchn_set_priority,
   evtchn_status,
   evtchn_unmask,
 } from '../abi/event_channel.ts'
 import { DOMID } from '../abi/xen.ts'
+import { frameNumber } from '../physmap.ts'
 import { type Call, refuse, type SubOps } from './call.ts'
 
 /** Answers with the new port, or gives it back where the guest's structure cannot be written. */
@@ -98,7 +103,18 @@ export const eventChannelOp: SubOps = {
     call.domain.evtchn.reset()
     return 0
   },
-  init_control: refuse(ENOSYS, 'FIFO event channels are not offered'),
-  expand_array: refuse(ENOSYS, 'FIFO event channels are not offered'),
-  set_priority: refuse(ENOSYS, 'FIFO event channels are not offered'),
+  init_control: (call, arg) => {
+    const op = call.fetch(arg, evtchn_init_control)
+    if (op === undefined) return -EFAULT
+    const done = call.domain.evtchn.initControl(op.vcpu, frameNumber(op.control_gfn), op.offset)
+    return done < 0 ? done : call.answer(arg, evtchn_init_control, { link_bits: EVTCHN_FIFO_LINK_BITS })
+  },
+  expand_array: (call, arg) => {
+    const op = call.fetch(arg, evtchn_expand_array)
+    return op === undefined ? -EFAULT : call.domain.evtchn.expandArray(frameNumber(op.array_gfn))
+  },
+  set_priority: (call, arg) => {
+    const op = call.fetch(arg, evtchn_set_priority)
+    return op === undefined ? -EFAULT : call.domain.evtchn.setPriority(op.port, op.priority)
+  },
 }

@@ -8,6 +8,7 @@ import {
   xen_hvm_param,
 } from '../abi/hvm/hvm_op.ts'
 import { HVM_PARAM } from '../abi/hvm/params.ts'
+import { frameNumber } from '../physmap.ts'
 import { refuse, type SubOps } from './call.ts'
 
 /** Vectors below are exceptions. */
@@ -47,7 +48,7 @@ export const hvmOp: SubOps = {
     if (q === undefined) return -EFAULT
     const denied = call.domain.evtchn.own(q.domid)
     if (denied !== 0) return denied
-    const mapped = call.domain.memory.frame(Number(q.pfn)) !== 0
+    const mapped = call.domain.memory.frame(frameNumber(q.pfn)) !== 0
     return call.answer(arg, xen_hvm_get_mem_type, { mem_type: mapped ? HVMMEM.ram_rw : HVMMEM.mmio_dm })
   },
   set_evtchn_upcall_vector: (call, arg) => {

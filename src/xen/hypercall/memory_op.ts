@@ -15,20 +15,18 @@ import {
 } from '../abi/memory.ts'
 import { struct, u16 } from '../abi/struct.ts'
 import { DOM0 } from '../evtchn/ports.ts'
+import { frameNumber } from '../physmap.ts'
 import { type Call, refuse, type SubOps } from './call.ts'
 
 /** Largest extent a guest without hardware may ask for (CONFIG_DOMU_MAX_ORDER). */
 const MAX_ORDER = 9
 const domid_arg = struct('domid_arg', '', { dom: u16() })
 
-/** A 64-bit frame number that the map can express, or -1. */
-const frame = (n: bigint) => (n < BigInt(PHYSMAP_FRAMES) ? Number(n) : -1)
-
 /** Maps one page of a space at a frame: 0 or a negative errno. */
 function mapOne(call: Call, space: number, idx: bigint, to: bigint): number {
   const { domain } = call
   // GUEST: 64-bit numbers; -1 is refused below as no frame.
-  const gfn = frame(to)
+  const gfn = frameNumber(to)
   switch (space) {
     case XENMAPSPACE.shared_info: {
       if (idx !== 0n) return -EINVAL
@@ -42,7 +40,7 @@ function mapOne(call: Call, space: number, idx: bigint, to: bigint): number {
       return domain.gnttab.mapFrame(Number(idx), gfn)
     case XENMAPSPACE.gmfn:
     case XENMAPSPACE.gmfn_range:
-      return domain.physmap.move(frame(idx), gfn)
+      return domain.physmap.move(frameNumber(idx), gfn)
     default:
       return -EINVAL
   }
@@ -62,7 +60,7 @@ function extents(call: Call, arg: bigint, start: number, each: (gfn: number) => 
     for (; done < count; done++) {
       const first = call.word(op.extent_start, done)
       if (first === undefined) return done
-      const gfn = frame(first)
+      const gfn = frameNumber(first)
       if (gfn < 0) return done
       for (let n = 0; n < 1 << op.extent_order; n++) if (!each(gfn + n)) return done
     }
@@ -123,7 +121,7 @@ export const memoryOp: SubOps = {
     if (op === undefined) return -EFAULT
     const denied = call.domain.evtchn.own(op.domid)
     if (denied !== 0) return denied
-    const done = call.domain.physmap.remove(frame(op.gpfn))
+    const done = call.domain.physmap.remove(frameNumber(op.gpfn))
     call.vcpu.physmapChanged()
     return done
   },

@@ -14,6 +14,7 @@ import {
   vcpu_set_singleshot_timer,
 } from '../abi/vcpu.ts'
 import { LEGACY_MAX_VCPUS, vcpu_info, vcpu_time_info } from '../abi/xen.ts'
+import { frameNumber } from '../physmap.ts'
 import { type Call, refuse, type SubOp } from './call.ts'
 
 /** `vcpu` is known to exist. */
@@ -60,7 +61,7 @@ function registerVcpuInfo(call: Call, vcpu: number, arg: bigint): number {
   if (op.offset > PAGE_SIZE - vcpu_info.size || op.offset % 8 !== 0) return -EINVAL
   if (state.getVcpu(vcpu, 'infoRegistered') !== 0) return -EBUSY
   if (vcpu !== call.vcpu.index && isUp(call, vcpu)) return -EINVAL
-  const page = memory.frame(Number(op.mfn))
+  const page = memory.frame(frameNumber(op.mfn))
   if (page === 0) return -EINVAL
   const from = state.getVcpu(vcpu, 'info')
   const to = page * PAGE_SIZE + op.offset
