@@ -187,6 +187,15 @@ export const configErrors = defineErrors({
     message: (vdev: string) => `\`${vdev}' is no disk name`,
     hint: 'Disks are called xvda, xvdb ...; partitions xvda1.',
   },
+  XT_CONFIG_FILE: {
+    title: 'A configuration file that cannot be read',
+    message: (file: string, reason: string) => `Failed to read config file: ${file}: ${reason}`,
+    exit: 3,
+  },
+  XT_CONFIG_SETTINGS: {
+    title: "A file with xt's own settings that cannot be used",
+    message: (file: string, what: string) => `${file}: ${what}`,
+  },
   XT_CONFIG_NOT_UTF8: {
     title: 'Bytes that are not UTF-8',
     message: () => 'the text is not UTF-8 here',
