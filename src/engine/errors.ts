@@ -97,8 +97,8 @@ export const errors = defineErrors({
     hint: 'Most kernels that run as PV guests run as PVH guests too: say type="pvh".',
   },
   XT_BROKEN_OFF: {
-    title: 'A domain was destroyed while it was being made',
-    message: (name: string) => `domain ${name} was destroyed while it was being made`,
+    title: 'A domain was destroyed while something else was being done with it',
+    message: (name: string) => `domain ${name} was destroyed meanwhile`,
   },
   XT_VM_FAILED: {
     title: 'The machine stopped because of a fault of ours or of a plugin',

@@ -59,6 +59,8 @@ export class Vm {
   /** The operation that is under way: they run one after the other. */
   #queue: Promise<unknown> = Promise.resolve()
   #destroyed: Promise<readonly XtError[]> | undefined
+  /** Rejects once the VM is gone: nobody waits for an operation that did not end. */
+  readonly #gone = Promise.withResolvers<never>()
 
   constructor(options: VmOptions) {
     this.#options = options
@@ -69,6 +71,7 @@ export class Vm {
     this.failed = failure.promise
     this.#reportEnd = end.resolve
     this.#reportFailure = failure.resolve
+    this.#gone.promise.catch(() => {})
   }
 
   get state(): VmState {
@@ -169,7 +172,9 @@ export class Vm {
     void this.#inTurn(async () => {
       if (this.state === 'shutdown') await this.#vcpus!.pause()
     })
-      .catch((cause: unknown) => this.#reportFailure(cause))
+      .catch((cause: unknown) => {
+        if (this.state === 'shutdown') this.#reportFailure(cause)
+      })
       .then(() => this.#reportEnd(end))
   }
 
@@ -194,6 +199,7 @@ export class Vm {
     const disposed = (await this.#driver?.dispose()) ?? []
     this.#memory = undefined
     this.#machine.to('gone')
+    this.#gone.reject(this.#goingDown.signal.reason)
     return [...stopped, ...disposed]
   }
 
@@ -231,7 +237,7 @@ export class Vm {
   #inTurn<T>(operation: () => Promise<T>): Promise<T> {
     const turn = this.#queue.then(operation)
     this.#queue = turn.catch(() => undefined)
-    return turn
+    return this.state === 'gone' ? turn : Promise.race([turn, this.#gone.promise])
   }
 
   #mustBe(what: string, states: readonly VmState[]): void {
