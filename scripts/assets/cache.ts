@@ -1,4 +1,5 @@
 /** Where fetched and generated files are kept, outside the tree, and how two programs share it. */
+import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -31,7 +32,7 @@ export async function withCacheLock<T>(
 
 /** The lock is a file with the owner's process id; one whose owner is gone is taken away. */
 async function tryLock(path: string): Promise<boolean> {
-  const own = `${path}.${process.pid}`
+  const own = `${path}.${randomUUID()}`
   await writeFile(own, String(process.pid))
   try {
     // Unlike a file made and then written, a link is there with its contents or not at all.
