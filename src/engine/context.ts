@@ -10,6 +10,9 @@ import type { Capabilities, Plugin, PluginContext, VmInfo } from './plugin.ts'
 
 type Capability = keyof Capabilities
 
+/** What the engine itself provides; every plugin may use it. */
+export const ENGINE_PROVIDES: readonly Capability[] = ['guestMemory', 'exits']
+
 /** Values by capability, filled as plugins provide them. */
 export class CapabilityTable {
   readonly #values = new Map<Capability, unknown>()
@@ -112,7 +115,7 @@ export function createContext(plugin: Plugin, settings: unknown, shared: Context
     exits: shared.exits.forPlugin(plugin.name),
     own: (thing) => owned.add(thing),
     use(name) {
-      if (!(plugin.requires ?? []).includes(name)) {
+      if (!ENGINE_PROVIDES.includes(name) && !(plugin.requires ?? []).includes(name)) {
         throw errors.XT_CAPABILITY_UNDECLARED(plugin.name, 'use', name)
       }
       const value = capabilities.get(name)

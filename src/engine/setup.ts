@@ -1,15 +1,12 @@
 /**
  * From loaded plugins to a driver: order, contexts, the setup calls, frozen exit tables.
  */
-import { attribute, CapabilityTable, type ContextShared, createContext } from './context.ts'
+import { attribute, CapabilityTable, type ContextShared, createContext, ENGINE_PROVIDES } from './context.ts'
 import { CALLS, type DriverOptions, type Member, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
 import { ExitRegistry } from './exits.ts'
 import { orderPlugins } from './graph.ts'
-import type { Call, Capabilities, Lifecycle, Plugin } from './plugin.ts'
-
-/** What the engine itself provides. */
-const ENGINE_PROVIDES: readonly (keyof Capabilities)[] = ['guestMemory', 'exits']
+import type { Call, Lifecycle, Plugin } from './plugin.ts'
 
 export interface PluginSet {
   readonly driver: PluginDriver
