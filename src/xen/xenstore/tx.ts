@@ -6,9 +6,9 @@
  * (EAGAIN) and nothing of it happens, otherwise its changes are made again, on the store of now. Writing what
  * one never read does not conflict; creating two different children of one directory does not either.
  */
-import { childOf, parentOf } from './node-path.ts'
+import { parentOf, segments } from './node-path.ts'
 import type { Perms } from './perms.ts'
-import { childNames, type Node, type Store } from './store.ts'
+import type { Node, Store } from './store.ts'
 
 /** What of a node was looked at; whether it exists always counts. */
 export const SEES = { EXISTENCE: 0, VALUE: 1, PERMS: 2, CHILDREN: 4 } as const
@@ -28,10 +28,10 @@ export type Change =
 /** What watches need to know about a change. */
 export interface Touched {
   readonly path: string
-  /** `exact`: a node that went with one above it: only watches on this very path are told. */
-  readonly match: 'subtree' | 'exact'
   /** Whoever may read by any of these may be told. */
   readonly readers: readonly Perms[]
+  /** After a removal: every node that went, with its permissions. */
+  readonly removed?: ReadonlyMap<string, Perms>
 }
 
 /** How requests see the tree. */
@@ -53,16 +53,12 @@ export function applyChange(store: Store, change: Change): Touched[] {
     const before = old === undefined ? [] : [old.perms]
     store.put(path, change.value, change.perms)
     if (change.implied === true) return []
-    return [{ path, match: 'subtree', readers: [change.perms, ...above, ...before] }]
+    return [{ path, readers: [change.perms, ...above, ...before] }]
   }
-  const touched: Touched[] = []
-  const visit = (at: string, node: Node, up: readonly Perms[]) => {
-    for (const name of childNames(node)) visit(childOf(at, name), node.children.get(name)!, [node.perms])
-    touched.push({ path: at, match: at === path ? 'subtree' : 'exact', readers: [node.perms, ...up] })
-  }
-  if (old !== undefined) visit(path, old, above)
-  store.remove(path)
-  return touched
+  const removed = new Map<string, Perms>()
+  for (const [each, node] of store.walk(path)) removed.set(each, node.perms)
+  if (old !== undefined) store.remove(path)
+  return old === undefined ? [] : [{ path, readers: [old.perms, ...above], removed }]
 }
 
 /** Works on the store itself. `changes` and `touched` tell afterwards what was done. */
@@ -103,7 +99,7 @@ export class Transaction implements View {
   readonly #seen = new Map<string, number>()
   /**
    * Paths written or removed, in the order of the first time: bounds memory and gives the order of events. True
-   * for directories that were only made on the way.
+   * for those that a request named, not made on the way or removed with one above.
    */
   readonly #changed = new Map<string, boolean>()
   /** A transaction that a restart of the store interrupted: it goes on, but can only end in EAGAIN. */
@@ -133,13 +129,13 @@ export class Transaction implements View {
   put(path: string, value: Uint8Array, perms: Perms, implied = false): void {
     this.#note(path, SEES.EXISTENCE)
     this.#now.put(path, value, perms)
-    this.#changed.set(path, implied && this.#changed.get(path) !== false)
+    this.#changed.set(path, !implied || this.#changed.get(path) === true)
   }
 
   remove(path: string): void {
     for (const [each] of this.#now.walk(path)) {
       this.#note(each, SEES.CHILDREN)
-      this.#changed.set(each, false)
+      this.#changed.set(each, each === path || this.#changed.get(each) === true)
     }
     this.#now.remove(path)
   }
@@ -165,25 +161,30 @@ export class Transaction implements View {
     return this.#outcome()
   }
 
-  /** From the tree before to the tree after, each node at most once, parents before their children. */
+  /**
+   * From the tree before to the tree after: first removals, the deepest first, then nodes, parents before their
+   * children.
+   */
   #outcome(): Change[] {
-    const changes: Change[] = []
+    const removals: Change[] = []
+    const puts: Change[] = []
     const done = new Set<string>()
     const settle = (path: string) => {
-      if (done.has(path) || !this.#changed.has(path)) return
+      const named = this.#changed.get(path)
+      if (named === undefined || done.has(path)) return
       done.add(path)
       const node = this.#now.find(path)
       const parent = parentOf(path)
       if (node !== undefined) {
         settle(parent)
-        const implied = this.#changed.get(path) === true
-        changes.push({ op: 'put', path, value: node.value, perms: node.perms, implied })
-      } else if (this.#before.find(path) !== undefined && this.#now.find(parent) !== undefined) {
-        changes.push({ op: 'remove', path })
+        puts.push({ op: 'put', path, value: node.value, perms: node.perms, implied: !named })
+      } else if (this.#before.find(path) !== undefined && (named || this.#now.find(parent) !== undefined)) {
+        removals.push({ op: 'remove', path })
       }
     }
     for (const path of this.#changed.keys()) settle(path)
-    return changes
+    removals.sort((a, b) => segments(b.path).length - segments(a.path).length)
+    return [...removals, ...puts]
   }
 
   #note(path: string, sees: number): void {

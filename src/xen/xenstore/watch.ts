@@ -1,5 +1,6 @@
 /** Watches of one connection: which changes they match, and under which name they are told (docs/misc/xenstore.txt). */
-import { domainPath, isSpecial, levelsBelow } from './node-path.ts'
+import { domainPath, isSpecial, levelsBelow, parentOf } from './node-path.ts'
+import { MAY_READ, type Perms, rights, type Who } from './perms.ts'
 import type { Touched } from './tx.ts'
 
 export interface Watch {
@@ -46,10 +47,21 @@ export class Watches {
   }
 }
 
-export function matches(watch: Watch, touched: Touched): boolean {
-  if (touched.match === 'exact') return watch.path === touched.path
+/**
+ * The absolute path to tell `who` about a change, or undefined if this watch is not for it or it may not be told.
+ * A watch below a removed node is told its own path, if there was a node there or right above it (as oxenstored).
+ */
+export function watchMatch(watch: Watch, touched: Touched, who: Who): string | undefined {
+  const mayRead = (perms: Perms | undefined) => perms !== undefined && (rights(who, perms) & MAY_READ) !== 0
   const levels = levelsBelow(touched.path, watch.path)
-  return levels >= 0 && (watch.depth === undefined || levels <= watch.depth)
+  if (levels >= 0) {
+    const deepEnough = watch.depth === undefined || levels <= watch.depth
+    return deepEnough && touched.readers.some(mayRead) ? touched.path : undefined
+  }
+  const { removed } = touched
+  if (removed === undefined || levelsBelow(watch.path, touched.path) < 0) return undefined
+  const told = mayRead(removed.get(watch.path)) || mayRead(removed.get(parentOf(watch.path)))
+  return told ? watch.path : undefined
 }
 
 /** How the path of an event is told to the connection of domain `domid` that set the watch. */

@@ -22,7 +22,7 @@ import type { Limits } from './quota.ts'
 import { REQUESTS, type StoreState } from './requests.ts'
 import { Store } from './store.ts'
 import { applyChange, type Change, DirectView, type Touched, Transaction } from './tx.ts'
-import { matches, specialMatch, toldPath } from './watch.ts'
+import { specialMatch, toldPath, watchMatch } from './watch.ts'
 import { latin1Bytes, type Packet, XS } from './wire.ts'
 
 export interface XenstoreHost {
@@ -170,12 +170,10 @@ export class Xenstore implements StoreState {
   #fire(touched: readonly Touched[]): void {
     for (const each of touched) {
       for (const connection of this.#connections) {
-        if (connection.watches.size === 0) continue
         const { who } = connection
-        if (!each.readers.some((perms) => (rights(who, perms) & MAY_READ) !== 0)) continue
         for (const watch of connection.watches) {
-          if (matches(watch, each))
-            connection.event(toldPath(watch, each.path, connection.domid), watch.token)
+          const path = watchMatch(watch, each, who)
+          if (path !== undefined) connection.event(toldPath(watch, path, connection.domid), watch.token)
         }
       }
     }

@@ -44,10 +44,11 @@ t.test(
     const store = testXenstore()
     const watcher = WireClient.dom0(store)
     watcher.write('/a/b/c', '')
-    for (const path of ['/a/b/c', '/a/b/nosuch', '/a', '/']) watcher.ask('WATCH', [path, path])
+    for (const path of ['/a/b/c', '/a/b/nosuch', '/a/b/no/such', '/a', '/'])
+      watcher.ask('WATCH', [path, path])
     watcher.told()
     watcher.ask('RM', ['/a/b'])
-    t.same(watcher.told().sort(), ['/a/b /', '/a/b /a', '/a/b/c /a/b/c'])
+    t.same(watcher.told().sort(), ['/a/b /', '/a/b /a', '/a/b/c /a/b/c', '/a/b/nosuch /a/b/nosuch'])
   },
 )
 
