@@ -27,7 +27,7 @@ export const MAX_VCPUS = 128
 const XEN_AREA_BYTES = 8 * MiB
 const EXTRA_PAGES = 4096
 const VCPU_AREA_WANTED = 96 * MiB
-const VCPU_AREA_LEAST = 8 * MiB
+const VCPU_AREA_LEAST = 32 * MiB
 const ADDRESSABLE = 4096 * MiB
 
 export interface MachineLayout {
@@ -113,7 +113,7 @@ export class MachineMemory implements GuestMemory {
   readonly view: DataView<SharedArrayBuffer>
   readonly ramBytes: number
   readonly #physmap: Uint32Array<SharedArrayBuffer>
-  /** Word that counts the extra pages handed out; the first word of the xen area's page is not ours, so it lies in control block space of the page before. */
+  /** Index of the word that counts the extra pages handed out: in the unused first page. */
   readonly #nextExtra: number
 
   constructor(memory: WebAssembly.Memory, layout: MachineLayout) {
@@ -183,6 +183,15 @@ export class MachineMemory implements GuestMemory {
 
   ramPage(gfn: number): number {
     return gfn >= 0 && gfn < this.ramBytes / PAGE_SIZE ? this.layout.ram / PAGE_SIZE + gfn : 0
+  }
+
+  /** Guest-physical address of a host page address (byte offset): RAM by position, else by search; -1 if it is mapped nowhere. */
+  gpaOf(host: number): number {
+    const page = Math.floor(host / PAGE_SIZE)
+    const guess = page - this.layout.ram / PAGE_SIZE
+    if (guess >= 0 && this.frame(guess) === page) return guess * PAGE_SIZE
+    const found = this.#physmap.indexOf(page)
+    return found < 0 ? -1 : found * PAGE_SIZE
   }
 
   allocatePage(): number {

@@ -4,7 +4,7 @@
  * Each block lies in shared machine memory at `layout.control + index * CONTROL_STRIDE`. Requests are bits
  * that anyone sets and only the vCPU's own thread clears; a vCPU that sleeps waits on the request word.
  */
-import { CONTROL_STRIDE, type MachineMemory } from './machine-memory.ts'
+import { CONTROL_STRIDE, type MachineMemory, PAGE_SIZE } from './machine-memory.ts'
 
 /** Bits of the request word. */
 export const VCPU_REQUEST = {
@@ -20,6 +20,8 @@ export const VCPU_REQUEST = {
   init: 16,
   sipi: 32,
   nmi: 64,
+  /** An offline vCPU's registers have been set: run. */
+  start: 128,
 } as const
 
 /** Values of the state word. `down`: halted with interrupts off; when every vCPU is down or offline the domain has powered off. */
@@ -34,9 +36,18 @@ export const CONTROL_WORD = {
   /** Nanoseconds this vCPU ran, low and high word: xl list's Time(s). */
   ranNsLow: 4,
   ranNsHigh: 5,
-  /** From word 8 on: free for the CPU backend (its LAPIC, its mailboxes). */
+  /** From word 8 on: free for the CPU backend. */
   backend: 8,
+  /** Writes to decoded code that the vCPU has yet to look at: see announceWrite. */
+  codeOverflow: 31,
+  codeTail: 32,
+  codeHead: 33,
+  codeEntries: 34,
 } as const
+/** Entries of the code mailbox, one word each: byte address of up to 16 written bytes, plus one so that 0 is empty. */
+export const CODE_MAILBOX = 16
+/** Bytes that one mailbox entry stands for. */
+export const CODE_GRAIN = 16
 
 /** Index into `memory.i32` of a control word. */
 export function controlWord(memory: MachineMemory, vcpu: number, word: number): number {
@@ -53,4 +64,31 @@ export function requestVcpu(memory: MachineMemory, vcpu: number, bits: number): 
 
 export function requestAllVcpus(memory: MachineMemory, bits: number, except = -1): void {
   for (let vcpu = 0; vcpu < memory.layout.vcpus; vcpu++) if (vcpu !== except) requestVcpu(memory, vcpu, bits)
+}
+
+/**
+ * Tells every vCPU that holds decoded code of the page that bytes of it were written by somebody else: another
+ * vCPU, or a host thread that wrote guest memory (a backend, a hypercall). Processors see such writes by
+ * themselves; ours must be told. `host` is a byte offset in machine memory; the bytes lie in one page.
+ */
+export function announceWrite(memory: MachineMemory, host: number, length: number, except = -1): void {
+  const flags = Atomics.load(memory.u8, memory.layout.pageFlags + Math.floor(host / PAGE_SIZE))
+  if (flags === 0) return
+  for (let vcpu = 0; vcpu < memory.layout.vcpus; vcpu++) {
+    if (vcpu === except || (flags & (1 << (vcpu & 7))) === 0) continue
+    const word = (n: number) => controlWord(memory, vcpu, n)
+    const from = host - (host % CODE_GRAIN)
+    const grains = Math.ceil((host + length - from) / CODE_GRAIN)
+    for (let n = 0; n < grains; n++) {
+      const tail = Atomics.add(memory.i32, word(CONTROL_WORD.codeTail), 1)
+      const waiting = (tail - Atomics.load(memory.i32, word(CONTROL_WORD.codeHead))) >>> 0
+      if (waiting >= CODE_MAILBOX) {
+        // No room: the vCPU drops all its code instead. The reserved entry is taken back by whoever empties the box.
+        Atomics.store(memory.i32, word(CONTROL_WORD.codeOverflow), 1)
+        break
+      }
+      Atomics.store(memory.i32, word(CONTROL_WORD.codeEntries + ((tail >>> 0) % CODE_MAILBOX)), (from + n * CODE_GRAIN + 1) | 0)
+    }
+    requestVcpu(memory, vcpu, VCPU_REQUEST.flushCode)
+  }
 }

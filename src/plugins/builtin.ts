@@ -2,7 +2,11 @@
 import type { DomainConfig } from '../config/schema.ts'
 import type { BuiltinPlugin } from '../engine/discover.ts'
 
-/** The plugins of one domain, in the order in which equals are called. */
+/** The plugins of one domain; the order is that of equals. */
 export function builtinPlugins(_config: DomainConfig): readonly BuiltinPlugin[] {
-  return [{ name: 'console', load: () => import('./console/index.ts') }]
+  return [
+    { name: 'cpu-software', load: () => import('./cpu-software/index.ts') },
+    { name: 'xen-shim', load: () => import('./xen-shim/index.ts') },
+    { name: 'console', load: () => import('./console/index.ts') },
+  ]
 }

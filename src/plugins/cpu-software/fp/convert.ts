@@ -16,11 +16,9 @@ import {
   NEAREST,
   PE,
   propagateNaN,
-  QNAN,
   type Rounding,
   roundPack,
   roundShift,
-  TO_ZERO,
   UNSUPPORTED,
   type Unpacked,
   unpack,
@@ -81,7 +79,10 @@ const exactContext = (): FpContext => ({
   roundedUp: false,
 })
 
-/** Signed integer of `bits` bits, two's complement; IE and the "integer indefinite" 100...0 where it does not fit. */
+/** "Integer indefinite": 100...0, the answer for what does not fit. */
+export const integerIndefinite = (bits: number): bigint => 1n << BigInt(bits - 1)
+
+/** Signed integer of `bits` bits, two's complement; IE and the indefinite where it does not fit. */
 export function toInteger(
   c: FpContext,
   f: Format,
@@ -90,7 +91,7 @@ export function toInteger(
   rounding: Rounding = c.rounding,
 ): bigint {
   const n = toBigInt(c, f, a, rounding, 1n << BigInt(bits - 1))
-  return n === undefined ? 1n << BigInt(bits - 1) : BigInt.asUintN(bits, n)
+  return n === undefined ? integerIndefinite(bits) : BigInt.asUintN(bits, n)
 }
 
 /** Rounded integer in [-limit, limit), or undefined with IE. */
@@ -126,7 +127,7 @@ export function fromInteger(c: FpContext, f: Format, n: bigint): bigint {
 const BCD_DIGITS = 18
 const BCD_LIMIT = 10n ** BigInt(BCD_DIGITS)
 /** "Packed BCD indefinite". */
-const BCD_INDEFINITE = 0xffff_c000_0000_0000_0000n
+export const BCD_INDEFINITE = 0xffff_c000_0000_0000_0000n
 
 /** FBSTP: 18 decimal digits and a sign in 80 bits. */
 export function toBcd(c: FpContext, a: bigint): bigint {
@@ -150,7 +151,3 @@ export function fromBcd(packed: bigint): bigint {
   }
   return (packed & f80.signBit) | fromInteger(exactContext(), f80, n)
 }
-
-/** True if converting to an integer is cut, not rounded (CVTT*, FISTTP). */
-export const TRUNCATE: Rounding = TO_ZERO
-export { QNAN }

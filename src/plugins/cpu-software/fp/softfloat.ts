@@ -24,7 +24,6 @@ import {
   roundPack,
   roundShift,
   SNAN,
-  UNSUPPORTED,
   type Unpacked,
   unpack,
   ZE,
@@ -308,6 +307,3 @@ export function extract(c: FpContext, f: Format, a: bigint): Extracted {
   const exponent = e === 0 ? 0n : roundPack(exact, f, e < 0 ? 1 : 0, 0, BigInt(Math.abs(e)))
   return { exponent, significand: roundPack(exact, f, x.sign, 1 - length, x.sig) }
 }
-
-/** True for encodings that FXAM calls unsupported. */
-export const isUnsupported = (x: Unpacked): boolean => x.kind === UNSUPPORTED

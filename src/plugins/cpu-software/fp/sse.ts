@@ -242,3 +242,11 @@ export const sseAssists: ReadonlyMap<string, SseAssist> = new Map([
   ['CVTPD2PI', converted(64, 32, 2, 'zero', floatToInt(f64, 32, false))],
   ['CVTTPD2PI', converted(64, 32, 2, 'zero', floatToInt(f64, 32, true))],
 ] satisfies [string, SseAssist][])
+
+/**
+ * Slow path of an instruction-table row, undefined if it is no floating-point arithmetic.
+ * @param generalBits size of the row's general register, where it has one
+ */
+export function sseAssistOf(mnemonic: string, generalBits: number): SseAssist | undefined {
+  return sseAssists.get(mnemonic) ?? sseAssists.get(`${mnemonic} r${generalBits}`)
+}

@@ -108,6 +108,9 @@ export function updateErrorSummary(cpu: FpCpu): void {
   setFsw(cpu, pending ? fsw | ES | BUSY : fsw & ~(ES | BUSY))
 }
 
+/** An unmasked exception waits: every waiting x87 instruction and every MMX one must raise #MF (vector 16) instead. */
+export const hasPendingException = (cpu: FpCpu): boolean => (getFsw(cpu) & ES) !== 0
+
 /** Before any MMX instruction but EMMS: TOP becomes 0 and all registers count as in use (section 9.5.1). */
 export function enterMmx(cpu: FpCpu): void {
   setTop(cpu, 0)

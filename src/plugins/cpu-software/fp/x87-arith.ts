@@ -42,7 +42,7 @@ export function intoRegister(op: Binary, pops: number): X87Run {
   return (cpu, { i }) => compute(cpu, [0, i], i, pops, (c) => op(c, getSt(cpu, i), getSt(cpu, 0)))
 }
 
-/** FADD m32fp, m64fp */
+/** FADD m32, m64 */
 export function withFloat(op: Binary, from: Format): X87Run {
   return (cpu, { memory }) =>
     compute(cpu, [0], 0, 0, (c) => {
@@ -53,7 +53,7 @@ export function withFloat(op: Binary, from: Format): X87Run {
     })
 }
 
-/** FIADD m16int, m32int */
+/** FIADD m16, m32 */
 export function withInteger(op: Binary, bits: 16 | 32): X87Run {
   return (cpu, { memory }) =>
     compute(cpu, [0], 0, 0, (c) => op(c, getSt(cpu, 0), fromInteger(c, f80, BigInt.asIntN(bits, memory))))

@@ -44,7 +44,7 @@ function toConditions(cpu: FpCpu, relation: Relation | undefined, pops: number):
   return DONE
 }
 
-/** FCOM ST(i) and kin. */
+/** FCOM ST(0), ST(i) and kin. */
 export function compareRegister(pops: number, quietSignals: boolean): X87Run {
   return (cpu, op) =>
     toConditions(
@@ -54,7 +54,7 @@ export function compareRegister(pops: number, quietSignals: boolean): X87Run {
     )
 }
 
-/** FCOM m32fp, m64fp. */
+/** FCOM m32, m64. */
 export function compareFloat(from: Format, pops: number): X87Run {
   return (cpu, op) => {
     const { value, wasDenormal } = widen(from, op.memory)
@@ -66,7 +66,7 @@ export function compareFloat(from: Format, pops: number): X87Run {
   }
 }
 
-/** FICOM m16int, m32int */
+/** FICOM m16, m32 */
 export function compareInteger(bits: 16 | 32, pops: number): X87Run {
   return (cpu, op) => {
     const value = (): bigint => fromInteger(context(cpu), f80, BigInt.asIntN(bits, op.memory))
@@ -88,7 +88,7 @@ export function compareToFlags(pops: number, quietSignals: boolean): X87Run {
     const relation = judge(cpu, [0, op.i], () => getSt(cpu, op.i), 0, quietSignals)
     if (relation === undefined) return DONE
     popTimes(cpu, pops)
-    return { fault: false, eflags: EFLAGS[relation] }
+    return { eflags: EFLAGS[relation] }
   }
 }
 
@@ -105,8 +105,8 @@ const CLASS: Record<number, (denormal: boolean) => number> = {
   [FINITE]: (denormal) => (denormal ? C3 | C2 : C2),
   [INFINITE]: () => C2 | C0,
   [UNSUPPORTED]: () => 0,
-  3: nan,
-  4: nan,
+  [QNAN]: nan,
+  [SNAN]: nan,
 }
 
 /** FCMOVcc ST(0), ST(i): the condition looks at RFLAGS. */

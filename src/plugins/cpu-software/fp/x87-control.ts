@@ -37,8 +37,8 @@ export const fnclex: X87Run = (cpu) => {
   return DONE
 }
 
-export const fnstcw: X87Run = (cpu) => ({ fault: false, store: BigInt(getFcw(cpu)) })
-export const fnstsw: X87Run = (cpu) => ({ fault: false, store: BigInt(getFsw(cpu)) })
+export const fnstcw: X87Run = (cpu) => ({ store: BigInt(getFcw(cpu)) })
+export const fnstsw: X87Run = (cpu) => ({ store: BigInt(getFsw(cpu)) })
 
 /** Bits of the control word that can be written; bit 6 reads as one. */
 export function writableFcw(value: number): number {

@@ -1,6 +1,5 @@
 /**
- * How any x87 instruction runs: pending exceptions first (#MF), last-instruction pointers, stack faults, and
- * what masked and unmasked exceptions do to results and pops. Intel SDM volume 1, sections 8.1.8 to 8.7.
+ * What all x87 instructions share: operands and outcome, last-instruction pointers, stack faults, and what masked and unmasked exceptions do to results and pops. Intel SDM volume 1, sections 8.1.8 to 8.7.
  * The instructions themselves are in x87-*.ts, the table of all forms in x87.ts.
  */
 
@@ -10,13 +9,13 @@ import {
   C1,
   C2,
   C3,
-  ES,
   FP_STATE,
   type FpCpu,
   getFcw,
   getFsw,
   getSt,
   getTop,
+  hasPendingException,
   isEmpty,
   SF,
   setFsw,
@@ -38,8 +37,11 @@ export interface X87Operand {
 }
 
 export interface X87Pointers {
-  /** Low three bits of the escape byte and the ModRM byte: (byte & 7) << 8 | modrm. */
-  readonly opcode: number
+  /**
+   * Low three bits of the escape byte and the ModRM byte: (byte & 7) << 8 | modrm. Asked for only when the
+   * instruction leaves an unmasked exception, as processors keep it only then.
+   */
+  opcode(): number
   readonly cs: number
   readonly ip: bigint
   /** Only forms with a memory operand have these. */
@@ -47,8 +49,6 @@ export interface X87Pointers {
 }
 
 export interface FpOutcome {
-  /** #MF (vector 16) is due instead of the instruction; nothing has changed. */
-  readonly fault: boolean
   /** Value for the form's destination in memory or AX; absent if an unmasked exception forbids the store. */
   readonly store?: bigint
   /** FCOMI and kin: ZF PF CF at their places in RFLAGS. OF, SF and AF become 0. */
@@ -57,21 +57,20 @@ export interface FpOutcome {
 
 export type X87Run = (cpu: FpCpu, op: X87Operand) => FpOutcome
 
-export const DONE: FpOutcome = { fault: false }
-const PENDING: FpOutcome = { fault: true }
+export const DONE: FpOutcome = {}
 
-/** Wraps what an instruction does with what comes before: pending #MF, and the pointers. */
-export function waiting(run: X87Run, keepsPointers = true): X87Run {
+/** The instruction, then the last-instruction pointers; control instructions leave those alone. */
+export function keepingPointers(run: X87Run): X87Run {
   return (cpu, op) => {
-    if ((getFsw(cpu) & ES) !== 0) return PENDING
-    if (keepsPointers) keepPointers(cpu, op.pointers)
-    return run(cpu, op)
+    const outcome = run(cpu, op)
+    keepPointers(cpu, op.pointers)
+    return outcome
   }
 }
 
 function keepPointers(cpu: FpCpu, pointers: X87Pointers): void {
   const { view, base } = cpu
-  view.setUint16(base + FP_STATE.fop, pointers.opcode & 0x7ff, true)
+  if (hasPendingException(cpu)) view.setUint16(base + FP_STATE.fop, pointers.opcode() & 0x7ff, true)
   view.setUint16(base + FP_STATE.fcs, pointers.cs, true)
   view.setBigUint64(base + FP_STATE.fip, pointers.ip, true)
   if (pointers.data === undefined) return
@@ -172,7 +171,7 @@ export function storeComputed(
   if (isEmpty(cpu, 0)) {
     if (!stackFault(cpu, 'underflow')) return DONE
     popTimes(cpu, pops)
-    return { fault: false, store: indefinite }
+    return { store: indefinite }
   }
   const c = context(cpu)
   const value = make(c, getSt(cpu, 0))
@@ -183,7 +182,7 @@ export function storeComputed(
   }
   report(cpu, c.flags, c.roundedUp)
   popTimes(cpu, pops)
-  return { fault: false, store: value }
+  return { store: value }
 }
 
 /** Sets C3 C2 C1 C0 to exactly these. */

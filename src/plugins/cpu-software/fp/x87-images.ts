@@ -6,7 +6,6 @@
 
 import { FINITE, f80, unpack, x87Context, ZERO } from './format.ts'
 import {
-  ES,
   FCW_DEFAULT,
   FP_STATE,
   type FpCpu,
@@ -37,9 +36,6 @@ export interface EnvironmentLayout {
 export const environmentBytes = (layout: EnvironmentLayout): 14 | 28 => (layout.operandSize === 16 ? 14 : 28)
 const REGISTER_BYTES = 10
 export const stateBytes = (layout: EnvironmentLayout): number => environmentBytes(layout) + 8 * REGISTER_BYTES
-
-/** True if FLDENV, FRSTOR and every other waiting instruction must raise #MF. */
-export const hasPendingException = (cpu: FpCpu): boolean => (getFsw(cpu) & ES) !== 0
 
 /** FNSTENV: the image; afterwards all exceptions are masked. */
 export function storeEnvironment(cpu: FpCpu, layout: EnvironmentLayout): Uint8Array {

@@ -1,6 +1,6 @@
 /** x87 loads, stores, exchange, constants and stack control. Intel SDM volume 1, sections 8.3.3 and 8.3.4. */
 
-import { fromBcd, fromInteger, narrow, toBcd, toInteger, widen } from './convert.ts'
+import { BCD_INDEFINITE, fromBcd, fromInteger, integerIndefinite, narrow, toBcd, toInteger, widen } from './convert.ts'
 import {
   DE,
   type Format,
@@ -31,14 +31,14 @@ import {
 
 /** Notes that a memory operand was denormal, unless something weightier was found; see `widen`. */
 export function noteDenormalOperand(c: FpContext, wasDenormal: boolean, result: bigint): void {
-  if (!wasDenormal || (c.flags & IE) !== 0 || unpack(c, f80, result).kind >= SNAN - 1) return
+  if (!wasDenormal || (c.flags & IE) !== 0 || hasNoValue(unpack(c, f80, result))) return
   c.flags |= DE
   if ((c.unmasked & DE) === 0) return
   c.flags &= ~(OE | UE | PE)
   c.roundedUp = false
 }
 
-/** FLD m32fp, m64fp: quiets NaNs, tells denormals. */
+/** FLD m32, m64: quiets NaNs, tells denormals. */
 export function loadFloat(from: Format): X87Run {
   return (cpu, op) =>
     pushComputed(cpu, (c) => {
@@ -50,7 +50,7 @@ export function loadFloat(from: Format): X87Run {
     })
 }
 
-/** FLD m80fp: any bits, no exceptions but the stack's. */
+/** FLD m80: any bits, no exceptions but the stack's. */
 export const loadExtended: X87Run = (cpu, op) => pushComputed(cpu, () => op.memory)
 
 /** FLD ST(i). */
@@ -76,12 +76,12 @@ export function loadConstant(name: keyof typeof constants): X87Run {
   return (cpu) => pushComputed(cpu, (c) => constant(c, constants[name]))
 }
 
-/** FST(P) m32fp, m64fp. */
+/** FST(P) m32, m64. */
 export function storeFloat(to: Format, pops: number): X87Run {
   return (cpu) => storeComputed(cpu, pops, to.defaultNaN, (c, value) => narrow(c, to, value))
 }
 
-/** FSTP m80fp */
+/** FSTP m80 */
 export const storeExtended: X87Run = (cpu) => storeComputed(cpu, 1, INDEFINITE, (_, value) => value)
 
 /** FST(P) ST(i) */
@@ -91,12 +91,9 @@ export function storeRegister(pops: number): X87Run {
 
 /** FIST(P), FISTTP (with a fixed rounding). */
 export function storeInteger(bits: 16 | 32 | 64, pops: number, rounding?: Rounding): X87Run {
-  const indefinite = 1n << BigInt(bits - 1)
   return (cpu) =>
-    storeComputed(cpu, pops, indefinite, (c, value) => toInteger(c, f80, value, bits, rounding ?? c.rounding))
+    storeComputed(cpu, pops, integerIndefinite(bits), (c, value) => toInteger(c, f80, value, bits, rounding ?? c.rounding))
 }
-
-const BCD_INDEFINITE = 0xffff_c000_0000_0000_0000n
 
 /** FBSTP */
 export const storeBcd: X87Run = (cpu) => storeComputed(cpu, 1, BCD_INDEFINITE, toBcd)
@@ -132,4 +129,5 @@ export function free(pops: number): X87Run {
   }
 }
 
-export const nothing = (_cpu: FpCpu): FpOutcome => DONE
+/** FNOP and what became of 8087 control instructions. */
+export const nothing: X87Run = () => DONE

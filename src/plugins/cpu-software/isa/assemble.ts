@@ -11,7 +11,7 @@
  * later are long unless they say `short`. Sections, expressions and macros: there are none, it is TypeScript.
  */
 import { type Encoded, type EncodeOptions, encodeRow, type Fixup, pushLittle } from './encode.ts'
-import { type Argument, isLabel, label } from './operand.ts'
+import { type Argument, isLabel, isMemory, label } from './operand.ts'
 import type { Row } from './row.ts'
 import { ROWS } from './table.ts'
 
@@ -83,14 +83,20 @@ export class Assembler {
   }
 
   #shortest(options: EmitOptions, mnemonic: string, args: readonly Argument[]): Encoded | undefined {
-    let best: Encoded | undefined
+    let best: { readonly encoded: Encoded; readonly cost: number; readonly memWidth: number } | undefined
     for (const row of options.row === undefined ? (BY_MNEMONIC.get(mnemonic) ?? []) : [options.row]) {
       if (options.size !== undefined && row.opSize !== options.size) continue
       const encoded = encodeRow(row, args, this.#mode, options)
-      if (encoded === undefined || (best !== undefined && encoded.bytes.length >= best.bytes.length)) continue
-      if (this.#reaches(encoded, options)) best = encoded
+      if (encoded === undefined || !this.#reaches(encoded, options)) continue
+      const memWidth = accessWidth(row, args)
+      if (best !== undefined && memWidth !== best.memWidth) {
+        throw new Error(`${mnemonic} ${args.map(describe).join(', ')}: give the memory operand a size`)
+      }
+      // PUSH 1 means the stack's width, not its shortest encoding.
+      const cost = encoded.bytes.length + (overridesSize(row, this.#mode) ? 100 : 0)
+      if (best === undefined || cost < best.cost) best = { encoded, cost, memWidth }
     }
-    return best
+    return best?.encoded
   }
 
   /** Whether labels fit: a byte only reaches near, and a word of an address only in 16-bit code. */
@@ -209,6 +215,18 @@ export class Assembler {
     }
     return bytes
   }
+}
+
+/** Bits accessed in memory where the argument does not say, else 0. */
+function accessWidth(row: Row, args: readonly Argument[]): number {
+  const unsized = args.findIndex((argument) => isMemory(argument) && argument.size === undefined)
+  return unsized < 0 ? 0 : row.operands[unsized]!.memWidth
+}
+
+function overridesSize(row: Row, mode: 64 | 32 | 16): boolean {
+  const [natural, other] = mode === 16 ? [1, 2] : [2, 1]
+  const { sizes, mandatory } = row.encoding
+  return mandatory !== 0x66 && (sizes & natural) === 0 && (sizes & other) !== 0
 }
 
 function describe(argument: Argument): string {

@@ -1,0 +1,382 @@
+/**
+ * Decoded code of one vCPU: micro-ops in an arena, found by host page and offset.
+ *
+ * Each page of code has, per mode, an array of 4096 slots: the micro-op of the instruction that starts at
+ * that offset. Straight-line code is decoded ahead until a jump, the page's end or code already decoded.
+ * A write to a page with code drops exactly the instructions it touches, by making their first micro-op
+ * `stale`. Micro-ops are independent of linear addresses, so address spaces share them.
+ */
+import { PAGE_SIZE } from '../../../base/machine-memory.ts'
+import type { Cpu } from '../cpu.ts'
+import { findHandler, operandKinds, SPECIAL } from '../handlers.ts'
+import { Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
+import type { Operand, Row } from '../isa/row.ts'
+import { ROWS } from '../isa/table.ts'
+import type { OperandKind } from '../read/emit.ts'
+import { CODE_TABLES, SEGMENT, STATE, UOP } from '../state.ts'
+import { type AssistRun, findAssist } from '../system/assists.ts'
+import { mmxOffset, xmmOffset } from '../fp/state.ts'
+
+/** An instruction that the TypeScript side executes. */
+export interface AssistOp {
+  readonly run: AssistRun
+  readonly row: Row
+  readonly opSize: number
+  readonly addrSize: number
+  readonly rep: number
+  /** Segment of memory operands: override or default. */
+  readonly segment: number
+  readonly isMem: boolean
+  /** ModRM.reg, ModRM.rm or the register in the opcode, as decoded. */
+  readonly reg: number
+  readonly rm: number
+  readonly reg2: number
+  readonly imm: number
+  readonly immHi: number
+  readonly imm2: number
+  readonly lock: boolean
+  readonly length: number
+}
+
+const LONGEST = 15
+/** Instructions decoded ahead at once. */
+const AHEAD = 96
+const SLOTS_BYTES = PAGE_SIZE * 4
+/** Room that one decoding may need. */
+const RESERVE = (AHEAD + 4) * 3 * UOP.size + 2 * SLOTS_BYTES
+
+/** Meanings and assists after which straight-line decoding stops. */
+const ENDS = /^(JMP|JMPF|CALL|CALLF|RET|RETF|IRET|IRETD|IRETQ|INT|INT3|INT1|UD0|UD1|UD2|SYSCALL|SYSRET|SYSENTER|SYSEXIT)$/
+
+const registerOffset = (n: number): number => (n < 16 ? STATE.gpr + n * 8 : STATE.gpr + (n - 16) * 8 + 1)
+const FIXED: Readonly<Record<string, number>> = { AL: 0, AX: 0, EAX: 0, RAX: 0, CL: 1, DX: 2, AH: 16 }
+
+interface Crosser {
+  readonly uop: number
+  readonly slot: number
+}
+
+export class CodeCache {
+  readonly #cpu: Cpu
+  readonly #view: DataView
+  readonly #u8: Uint8Array
+  readonly #u32: Uint32Array
+  readonly #d = new Decoded()
+  readonly #tables: readonly number[]
+  readonly #arenaStart: number
+  readonly #arenaEnd: number
+  #next: number
+  #assists: AssistOp[] = []
+  /** Instructions whose second half lies on the given host page. */
+  readonly #crossers = new Map<number, Crosser[]>()
+  readonly #crossBytes = new Uint8Array(32)
+  readonly #handlers = new Map<number, { number: number; kinds: readonly OperandKind[] }>()
+  flushes = 0
+  decoded = 0
+
+  constructor(cpu: Cpu) {
+    this.#cpu = cpu
+    const { memory, base } = cpu.state
+    this.#view = memory.view
+    this.#u8 = memory.u8
+    this.#u32 = memory.u32
+    const pages = memory.layout.totalBytes / PAGE_SIZE
+    this.#tables = [0, 1, 2].map((mode) => base + CODE_TABLES + mode * pages * 4)
+    this.#arenaStart = Math.ceil((base + CODE_TABLES + 3 * pages * 4) / 4096) * 4096
+    this.#arenaEnd = base + memory.layout.vcpuStride
+    this.#next = this.#arenaStart
+    this.#tables.forEach((table, mode) => {
+      this.#view.setUint32(base + STATE.codeTables + mode * 4, table, true)
+    })
+  }
+
+  assist(uop: number): AssistOp {
+    return this.#assists[this.#view.getUint32(uop + UOP.immediate, true)]!
+  }
+
+  /** Drops everything: reset, arena full. */
+  flush(): void {
+    const { memory, base } = this.#cpu.state
+    const pages = memory.layout.totalBytes / PAGE_SIZE
+    this.#u8.fill(0, base + CODE_TABLES, base + CODE_TABLES + 3 * pages * 4)
+    this.#next = this.#arenaStart
+    this.#assists = []
+    this.#crossers.clear()
+    this.#cpu.flushJumps()
+    this.flushes++
+  }
+
+  #slots(mode: number, hostPage: number): number {
+    const entry = this.#tables[mode]! / 4 + hostPage
+    let slots = this.#u32[entry]!
+    if (slots === 0) {
+      slots = this.#next
+      this.#next += SLOTS_BYTES
+      this.#u8.fill(0, slots, slots + SLOTS_BYTES)
+      this.#u32[entry] = slots
+      this.#cpu.markCode(hostPage)
+    }
+    return slots
+  }
+
+  /** Decodes from the linear address in `rip`; `host` is the host address of its page. Returns the micro-op, or 0 with a fault recorded. */
+  decodeAt(linear: bigint, hostPage: number): number {
+    if (this.#arenaEnd - this.#next < RESERVE) this.flush()
+    const mode = this.#cpu.state.half('mode')
+    const size = this.#cpu.state.codeSize
+    const slots = this.#slots(mode, hostPage)
+    const pageStart = hostPage * PAGE_SIZE
+    const d = this.#d
+    const first = Number(linear & 4095n)
+    const start = this.#next
+    let at = first
+    for (let count = 0; ; count++) {
+      if (at >= PAGE_SIZE || count >= AHEAD) {
+        this.#special(SPECIAL.resume, at)
+        break
+      }
+      const slot = slots + at * 4
+      const known = this.#u32[slot / 4]!
+      if (known !== 0) {
+        const uop = this.#special(SPECIAL.goto, at)
+        this.#view.setUint32(uop + UOP.link, known, true)
+        break
+      }
+      const length = decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, d)
+      if (length === NEED_MORE) {
+        if (at === first) return this.#decodeCrossing(linear, hostPage, slot, size)
+        this.#special(SPECIAL.resume, at)
+        break
+      }
+      this.#u32[slot / 4] = this.#next
+      this.decoded++
+      if (length < 0) {
+        this.#invalid(length, at)
+        break
+      }
+      if (this.#lower(d, at, size)) {
+        at += length
+        // Whoever goes on behind a jump does so by address.
+        this.#special(SPECIAL.resume, at)
+        break
+      }
+      at += length
+    }
+    return start
+  }
+
+  #decodeCrossing(linear: bigint, hostPage: number, slot: number, size: 64 | 32 | 16): number {
+    const offset = Number(linear & 4095n)
+    const here = PAGE_SIZE - offset
+    const second = this.#cpu.translateForFetch(BigInt.asUintN(64, (linear | 4095n) + 1n))
+    if (second === 0) return 0
+    const bytes = this.#crossBytes.fill(0xff)
+    bytes.set(this.#u8.subarray(hostPage * PAGE_SIZE + offset, (hostPage + 1) * PAGE_SIZE), 0)
+    if (second > 1) bytes.set(this.#u8.subarray(second, second + LONGEST), here)
+    const length = decode(bytes, 0, here + LONGEST, size, this.#d)
+    if (second > 1) this.#cpu.markCode(second / PAGE_SIZE)
+    const start = this.#special(SPECIAL.crossing, offset)
+    this.#view.setUint32(start + UOP.immediate, second, true)
+    this.#view.setUint32(start + UOP.link, slot, true)
+    this.#u32[slot / 4] = start
+    const list = this.#crossers.get(second / PAGE_SIZE)
+    if (list === undefined) this.#crossers.set(second / PAGE_SIZE, [{ uop: start, slot }])
+    else list.push({ uop: start, slot })
+    this.decoded++
+    if (length < 0) this.#invalid(length, offset)
+    else {
+      this.#lower(this.#d, offset, size)
+      this.#special(SPECIAL.resume, offset + length)
+    }
+    return start
+  }
+
+  #uop(handler: number, at: number, length: number): number {
+    const uop = this.#next
+    this.#next += UOP.size
+    const view = this.#view
+    view.setBigUint64(uop, 0n, true)
+    view.setBigUint64(uop + 8, 0n, true)
+    view.setBigUint64(uop + 16, 0n, true)
+    view.setBigUint64(uop + 24, 0n, true)
+    view.setUint16(uop + UOP.handler, handler, true)
+    view.setUint8(uop + UOP.length, length)
+    view.setUint16(uop + UOP.pageOffset, at, true)
+    return uop
+  }
+  #special(handler: number, at: number): number {
+    return this.#uop(handler, at, 0)
+  }
+
+  #invalid(why: number, at: number): void {
+    const run: AssistRun = why === INVALID ? (cpu) => cpu.undefinedInstruction() : (cpu) => cpu.raise('GP', 0)
+    this.#assistUop(run, ROWS[0]!, at, 1, false)
+  }
+
+  #assistUop(run: AssistRun, row: Row, at: number, length: number, isMem: boolean): void {
+    const d = this.#d
+    const uop = this.#uop(SPECIAL.assist, at, length)
+    this.#view.setUint32(uop + UOP.immediate, this.#assists.length, true)
+    this.#assists.push({
+      run,
+      row,
+      opSize: d.opSize,
+      addrSize: d.addrSize,
+      rep: d.rep,
+      segment: d.seg >= 0 ? d.seg : d.defaultSeg,
+      isMem,
+      reg: d.reg,
+      rm: d.rm,
+      reg2: d.reg2,
+      imm: d.imm,
+      immHi: d.immHi,
+      imm2: d.imm2,
+      lock: d.lock,
+      length,
+    })
+  }
+
+  /** Writes the micro-ops of one instruction; true if nothing falls through to what follows. */
+  #lower(d: Decoded, at: number, size: 64 | 32 | 16): boolean {
+    const row = ROWS[d.row]!
+    const memory = row.operands.find((o) => this.#isMemory(o, d))
+    const isMem = memory !== undefined
+    const found = this.#handlerOf(row, d, size, isMem)
+    if (found.number < 0) {
+      if (isMem) this.#address(d, row, memory, at, size)
+      const run = findAssist(row)
+      this.#assistUop(run ?? ((cpu) => cpu.unimplementedInstruction(row.form)), row, at, d.length, isMem)
+      return run === undefined || ENDS.test(row.mnemonic)
+    }
+    const direct = isMem && size === 64 && this.#isDirect(d, memory)
+    if (isMem && !direct) this.#address(d, row, memory, at, size)
+    const uop = this.#uop(found.number, at, d.length)
+    const view = this.#view
+    if (isMem && direct) this.#memoryFields(uop, d, at, d.seg)
+    else if (isMem) {
+      view.setUint16(uop + UOP.base, STATE.tmpAddress, true)
+      view.setUint16(uop + UOP.index, STATE.zero, true)
+    } else if (d.row >= 0 && row.rep !== '') {
+      // String instructions: the source's segment base, element size and whether the destination is written.
+      const segment = d.seg >= 0 ? d.seg : SEGMENT.DS
+      view.setUint16(uop + UOP.base, size === 64 && segment < SEGMENT.FS ? STATE.zero : STATE.segBase + segment * 8, true)
+      view.setUint16(uop + UOP.operand[0], segment, true)
+      view.setUint16(uop + UOP.operand[1], /^(MOVS|STOS)$/.test(row.mnemonic) ? 1 : 0, true)
+      view.setUint8(uop + UOP.scale, d.opSize / 8)
+    }
+    let position = 0
+    for (const o of row.operands) {
+      if (o.kind === 'rel') {
+        view.setInt32(uop + UOP.displacement, d.imm, true)
+        continue
+      }
+      if (o.where === 'fixed' && o.kind === 'm') continue
+      const kind = found.kinds[position]!
+      if (kind === 'i') view.setInt32(uop + UOP.immediate, o.kind === 'fixed' ? 1 : o.where === 'imm2' ? d.imm2 : d.imm, true)
+      else if (kind === 'I') {
+        view.setInt32(uop + UOP.immediate64, d.imm, true)
+        view.setInt32(uop + UOP.immediate64 + 4, d.immHi, true)
+      } else if (kind === 'r' && row.rep === '') view.setUint16(uop + UOP.operand[position as 0 | 1 | 2], this.#operandOffset(o, d), true)
+      position++
+    }
+    return ENDS.test(row.mnemonic)
+  }
+
+  #isMemory(o: Operand, d: Decoded): boolean {
+    if (o.kind === 'm') return o.where !== 'fixed'
+    return o.kind === 'moffs' || ((o.kind === 'rm' || o.kind === 'xmm/m' || o.kind === 'mm/m') && d.isMem)
+  }
+  #handlerOf(row: Row, d: Decoded, size: 64 | 32 | 16, isMem: boolean) {
+    const wide = row.operands.some((o) => o.kind === 'imm' && o.width === 64) && d.immHi !== d.imm >> 31
+    const rep = d.rep === 0 ? 0 : d.rep === 0xf3 ? 1 : 2
+    const key =
+      ((((((row.index * 3 + rep) * 2 + (isMem ? 1 : 0)) * 2 + (d.lock ? 1 : 0)) * 4 + (size >> 5)) * 4 + (d.addrSize >> 5)) * 2 + (wide ? 1 : 0))
+    let found = this.#handlers.get(key)
+    if (found === undefined) {
+      const kinds = operandKinds(row, isMem, wide)
+      found = { number: findHandler(row, d, size, kinds), kinds }
+      this.#handlers.set(key, found)
+    }
+    return found
+  }
+  #operandOffset(o: Operand, d: Decoded): number {
+    if (o.kind === 'fixed') return registerOffset(FIXED[o.text] ?? 0)
+    const n = o.where === 'reg' ? d.reg : o.where === 'reg2' ? d.reg2 : d.rm
+    if (o.kind === 'xmm' || o.kind === 'xmm/m') return STATE.fp + xmmOffset(n)
+    if (o.kind === 'mm' || o.kind === 'mm/m') return STATE.fp + mmxOffset(n)
+    return registerOffset(n)
+  }
+
+  /** Base, index and displacement fit the micro-op's own fields: 64-bit addresses with at most one segment base as index. */
+  #isDirect(d: Decoded, o: Operand): boolean {
+    return o.kind !== 'moffs' && d.addrSize === 64 && (d.seg < 0 || d.index < 0)
+  }
+  #memoryFields(uop: number, d: Decoded, at: number, seg: number): void {
+    const view = this.#view
+    // POP addresses its operand with the stack pointer already moved.
+    const popped = ROWS[d.row]!.mnemonic === 'POP' && d.base === 4 ? d.opSize / 8 : 0
+    const base = d.ripRelative ? STATE.page : d.base >= 0 ? STATE.gpr + d.base * 8 : STATE.zero
+    view.setUint16(uop + UOP.base, base, true)
+    const index = d.index >= 0 ? STATE.gpr + d.index * 8 : seg >= 0 ? STATE.segBase + seg * 8 : STATE.zero
+    view.setUint16(uop + UOP.index, index, true)
+    view.setUint8(uop + UOP.scale, d.index >= 0 ? d.scale : 0)
+    view.setInt32(uop + UOP.displacement, d.disp + popped + (d.ripRelative ? at + d.length : 0), true)
+  }
+  /** A micro-op that makes tmpAddress for the one that follows. */
+  #address(d: Decoded, row: Row, o: Operand, at: number, size: 64 | 32 | 16): void {
+    const view = this.#view
+    const segment = d.seg >= 0 ? d.seg : o.kind === 'moffs' ? SEGMENT.DS : d.defaultSeg
+    // LEA, NOP and INVLPG in legacy code take no segment checks of their own.
+    const unchecked = size === 64 || /^(LEA|NOP)$/.test(row.mnemonic)
+    if (o.kind === 'moffs' && size === 64) {
+      const uop = this.#uop(SPECIAL.absolute, at, d.length)
+      view.setUint16(uop + UOP.operand[0], d.seg >= 0 ? STATE.segBase + d.seg * 8 : STATE.zero, true)
+      view.setInt32(uop + UOP.immediate64, d.imm, true)
+      view.setInt32(uop + UOP.immediate64 + 4, d.addrSize === 64 ? d.immHi : 0, true)
+      return
+    }
+    const uop = this.#uop(unchecked ? SPECIAL.address : SPECIAL.addressLegacy, at, d.length)
+    if (o.kind === 'moffs') {
+      view.setUint16(uop + UOP.base, STATE.zero, true)
+      view.setUint16(uop + UOP.index, STATE.zero, true)
+      view.setInt32(uop + UOP.displacement, d.imm, true)
+    } else this.#memoryFields(uop, d, at, -1)
+    const mask = d.addrSize === 64 ? -1n : d.addrSize === 32 ? 0xffffffffn : 0xffffn
+    view.setBigInt64(uop + UOP.immediate64, mask, true)
+    if (unchecked) {
+      const bare = row.mnemonic === 'LEA' || segment < SEGMENT.FS || (size === 64 && d.seg < 0)
+      view.setUint16(uop + UOP.operand[0], bare ? STATE.zero : STATE.segBase + segment * 8, true)
+    } else {
+      view.setUint16(uop + UOP.operand[0], segment, true)
+      view.setUint16(uop + UOP.operand[1], Math.max(1, o.memWidth / 8), true)
+      view.setUint16(uop + UOP.operand[2], o.access === 'r' || o.memWidth === 0 ? 0 : 1, true)
+    }
+  }
+
+  /** Bytes of a page with code were written: the instructions they belong to are decoded again before they run. */
+  written(host: number, size: number): void {
+    const hostPage = Math.floor(host / PAGE_SIZE)
+    const from = host % PAGE_SIZE
+    const to = from + size
+    for (const table of this.#tables) {
+      const slots = this.#u32[table / 4 + hostPage]!
+      if (slots === 0) continue
+      for (let at = Math.max(0, from - LONGEST + 1); at < to && at < PAGE_SIZE; at++) {
+        const uop = this.#u32[slots / 4 + at]!
+        if (uop === 0) continue
+        // The first micro-op may be an address micro-op; all of an instruction's carry its length.
+        const length = this.#view.getUint8(uop + UOP.length) || LONGEST
+        if (at + length > from) this.#drop(uop, slots + at * 4)
+      }
+    }
+    const crossers = this.#crossers.get(hostPage)
+    if (crossers !== undefined && from < LONGEST) {
+      for (const { uop, slot } of crossers) this.#drop(uop, slot)
+      this.#crossers.delete(hostPage)
+    }
+  }
+  #drop(uop: number, slot: number): void {
+    this.#view.setUint16(uop + UOP.handler, SPECIAL.stale, true)
+    if (this.#u32[slot / 4] === uop) this.#u32[slot / 4] = 0
+  }
+}

@@ -1,0 +1,360 @@
+/**
+ * The interpreter as a WebAssembly module: a `br_table` over micro-ops, with the hot handlers inside, the
+ * others as functions in its table, and the memory unit.
+ *
+ * Exports: run(state) → OUTCOME.leave when the TypeScript side must look; find, translate, loadSlow,
+ * storeOpen, storeCommit for assists. Imports (module "host"): assist, deliver, decode, poll and the
+ * memory unit's. All addresses of tables come from the machine's layout, which has the same low part in every
+ * machine; so one module serves all.
+ */
+import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
+import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
+import { ACCESS, emitMmu, TRANSLATED } from './mmu/emit-mmu.ts'
+import { type CoreFunctions, Emit, type Place } from './read/emit.ts'
+import { MEANINGS } from './sem/meanings.ts'
+import { JUMP_CACHE, JUMP_ENTRIES, JUMP_ENTRY, OUTCOME, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from './state.ts'
+import { type Expr, type FunctionWriter, i32, i64, type Label, load32, load64, ModuleWriter, op } from './wasm/encoder.ts'
+import { add, add32, and, and32, eq, eq32, gtS32, mul, ne32, not32, or32, sar, shl, shl32, shr, shr32, sub, sub32, widen, wrap } from './wasm/operators.ts'
+
+/** Taken branches between two looks at the request word. */
+export const POLL_BRANCHES = 512
+
+/** Offsets that are the same in every machine (src/base/machine-memory.ts). */
+export function fixedLayout(): { physmap: number; physmapFrames: number; pageFlags: number } {
+  const { physmap, pageFlags } = planMachine(1 << 20, 1)!
+  return { physmap, physmapFrames: PHYSMAP_FRAMES, pageFlags }
+}
+
+const jumpSlot = (state: Expr, target: Expr): Expr =>
+  add32(state, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP_ENTRY))))
+
+export function buildCore(): Uint8Array {
+  const m = new ModuleWriter()
+  const assist = m.import('host', 'assist', ['i32'], ['i32'])
+  const deliver = m.import('host', 'deliver', [], ['i32'])
+  const decode = m.import('host', 'decode', [], ['i32'])
+  const poll = m.import('host', 'poll', [], ['i32'])
+  const mmuImports = {
+    walk: m.import('host', 'walk', ['i32'], ['i32']),
+    deviceRead: m.import('host', 'deviceRead', ['i32'], []),
+    deviceWrite: m.import('host', 'deviceWrite', ['i32'], []),
+    codeWritten: m.import('host', 'codeWritten', ['i32', 'i32'], []),
+  }
+  const layout = fixedLayout()
+  const mmu = emitMmu(m, mmuImports, layout)
+  const core: CoreFunctions = { ...mmu, divWide: emitDivWide(m), ...emitMulHigh(m) }
+
+  const find = emitFind(m, mmu.translate, decode)
+  for (const handler of HANDLERS.slice(INLINE_HANDLERS)) {
+    const index = m.function(['i32', 'i32', 'i64', 'i32'], ['i32'], (f) => {
+      const locals = { state: f.param(0), uop: f.param(1), page: f.param(2), tlb: f.param(3) }
+      emitHandler(handler, new Emit(f, locals, core, { kind: 'function' }, handler.facts))
+      f.unreachable()
+    })
+    m.tableSlot(index)
+  }
+  const handlerType = m.type(['i32', 'i32', 'i64', 'i32'], ['i32'])
+  const run = m.function(['i32'], ['i32'], (f) =>
+    emitRun(f, { assist, deliver, poll, find, handlerType, core, translate: mmu.translate }),
+  )
+  m.export('run', run)
+  m.export('translate', mmu.translate)
+  m.export('loadSlow', mmu.loadSlow)
+  m.export('storeOpen', mmu.storeOpen)
+  m.export('storeCommit', mmu.storeCommit)
+  m.export('segmentAddress', mmu.segmentAddress)
+  return m.finish()
+}
+
+function emitHandler(handler: Handler, emit: Emit): void {
+  if (handler.vector) throw new Error(`no meaning for ${handler.key}`)
+  emit.handler((s) => MEANINGS[handler.key]!.run(s, handler.width), handler.width)
+}
+
+/** (state, rip) → micro-op, or 0 with a fault recorded. The page's slots are found by its host page, per mode. */
+function emitFind(m: ModuleWriter, translate: number, decode: number): number {
+  return m.function(['i32', 'i64'], ['i32'], (f) => {
+    const [state, target] = [f.param(0), f.param(1)]
+    const entry = shl32(and32(wrap(shr(target, i64(12))), i32(TLB_ENTRIES - 1)), i32(Math.log2(TLB_ENTRY.size)))
+    const slot = f.keep(add32(load32(4, state, STATE.tlb), entry))
+    const host = f.local('i32')
+    f.if(
+      eq(load64(8, slot, TLB_ENTRY.executeTag), and(target, i64(-4096))),
+      () => f.set(host, add32(wrap(and(target, i64(-4096))), load32(4, slot, TLB_ENTRY.addend))),
+      () => f.set(host, f.call(translate, 'i32', state, target, i32(ACCESS.execute))),
+    )
+    f.if(eq32(f.get(host), i32(TRANSLATED.fault)), () => f.return(i32(0)))
+    const uop = f.local('i32')
+    f.set(uop, i32(0))
+    f.if(ne32(f.get(host), i32(TRANSLATED.device)), () => {
+      const table = load32(4, add32(state, shl32(load32(4, state, STATE.mode), i32(2))), STATE.codeTables)
+      const slots = f.keep(load32(4, add32(table, shl32(shr32(f.get(host), i32(12)), i32(2)))))
+      f.if(slots, () => f.set(uop, load32(4, add32(slots, shl32(wrap(and(target, i64(4095))), i32(2))))))
+    })
+    f.if(not32(f.get(uop)), () => {
+      f.store64(8, state, target, STATE.rip)
+      f.set(uop, f.call(decode, 'i32'))
+      f.if(not32(f.get(uop)), () => f.return(i32(0)))
+    })
+    const jump = f.keep(jumpSlot(state, target))
+    f.store64(8, jump, target, JUMP_CACHE)
+    f.store32(4, jump, f.get(uop), JUMP_CACHE + 8)
+    f.return(f.get(uop))
+  })
+}
+
+interface RunParts {
+  readonly assist: number
+  readonly deliver: number
+  readonly poll: number
+  readonly find: number
+  readonly handlerType: number
+  readonly core: CoreFunctions
+  readonly translate: number
+}
+
+/**
+ * loop enter           state says where to go on
+ *   loop jump          go to the linear address in `target`
+ *     loop next        execute the micro-op in `uop`
+ *       block fault, block jumpLink, block leave ... handlers
+ */
+function emitRun(f: FunctionWriter, parts: RunParts): void {
+  const state = f.param(0)
+  const uop = f.local('i32')
+  const page = f.local('i64')
+  const tlb = f.local('i32')
+  const fuel = f.local('i32')
+  const target = f.local('i64')
+  const outcome = f.local('i32')
+  const linkFrom = f.local('i32')
+  const locals = { state, uop: f.get(uop), page: f.get(page), tlb: f.get(tlb) }
+  const ripHere = (): Expr => add(f.get(page), widen(load32(2, f.get(uop), UOP.pageOffset)))
+  const saveRip = () => f.store64(8, state, ripHere(), STATE.rip)
+
+  f.set(fuel, i32(POLL_BRANCHES))
+  f.loop((enter) => {
+    f.set(tlb, load32(4, state, STATE.tlb))
+    f.set(target, load64(8, state, STATE.rip))
+    f.set(linkFrom, i32(0))
+    f.loop((jump) => {
+      f.block((fault) => {
+        f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
+          f.set(fuel, i32(POLL_BRANCHES))
+          f.store64(8, state, f.get(target), STATE.rip)
+          f.set(outcome, f.call(parts.poll, 'i32'))
+          f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
+          f.br(enter)
+        })
+        const slot = f.keep(jumpSlot(state, f.get(target)))
+        f.if(
+          eq(load64(8, slot, JUMP_CACHE), f.get(target)),
+          () => f.set(uop, load32(4, slot, JUMP_CACHE + 8)),
+          () => {
+            f.set(uop, f.call(parts.find, 'i32', state, f.get(target)))
+            f.if(not32(f.get(uop)), () => {
+              f.store64(8, state, f.get(target), STATE.rip)
+              f.br(fault)
+            })
+          },
+        )
+        const nextPage = and(f.get(target), i64(-4096))
+        f.if(f.get(linkFrom), () => {
+          // Same page: the branch may go straight to the micro-op from now on.
+          f.if(eq(nextPage, f.get(page)), () => f.store32(4, f.get(linkFrom), f.get(uop), UOP.link))
+          f.set(linkFrom, i32(0))
+        })
+        f.set(page, nextPage)
+        f.store64(8, state, f.get(page), STATE.page)
+        f.loop((next) => {
+          f.block((handlerFault) => {
+            f.block((link) => {
+              const place: Place = { kind: 'inline', fault: handlerFault, next, jump, jumpLink: link, target, fuel }
+              emitDispatch(f, { parts, locals, place, next, jump, handlerFault, enter }, { uop, outcome, target, fuel, saveRip })
+            })
+            // A direct branch whose target is not linked yet.
+            f.set(linkFrom, f.get(uop))
+            f.br(jump)
+          })
+          saveRip()
+        })
+      })
+      f.set(outcome, f.call(parts.deliver, 'i32'))
+      f.brIf(eq32(f.get(outcome), i32(OUTCOME.jump)), enter)
+      f.return(f.get(outcome))
+    })
+  })
+  f.unreachable()
+}
+
+interface DispatchContext {
+  readonly parts: RunParts
+  readonly locals: { state: Expr; uop: Expr; page: Expr; tlb: Expr }
+  readonly place: Place
+  readonly next: Label
+  readonly jump: Label
+  readonly handlerFault: Label
+  readonly enter: Label
+}
+interface DispatchLocals {
+  readonly uop: number
+  readonly outcome: number
+  readonly target: number
+  readonly fuel: number
+  readonly saveRip: () => void
+}
+
+function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals): void {
+  const { locals, next, jump, handlerFault, enter, parts } = c
+  const { state, uop, page, tlb } = locals
+  const advance = () => f.set(v.uop, add32(uop, i32(UOP.size)))
+  const nextUop = () => {
+    advance()
+    f.br(next)
+  }
+  const ripHere = (): Expr => add(page, widen(load32(2, uop, UOP.pageOffset)))
+  /** What to do with the outcome of a function. */
+  const settle = () => {
+    f.if(not32(f.get(v.outcome)), nextUop)
+    f.if(eq32(f.get(v.outcome), i32(OUTCOME.jump)), () => f.br(enter))
+    f.if(eq32(f.get(v.outcome), i32(OUTCOME.fault)), () => f.br(handlerFault))
+    f.if(eq32(f.get(v.outcome), i32(OUTCOME.again)), () => {
+      f.set(v.fuel, sub32(f.get(v.fuel), i32(1)))
+      f.brIf(gtS32(f.get(v.fuel), i32(0)), next)
+      f.set(v.target, ripHere())
+      f.br(jump)
+    })
+    f.return(f.get(v.outcome))
+  }
+  const specials: Record<keyof typeof SPECIAL, () => void> = {
+    goto: () => {
+      f.set(v.uop, load32(4, uop, UOP.link))
+      f.br(next)
+    },
+    resume: () => {
+      f.set(v.fuel, sub32(f.get(v.fuel), i32(1)))
+      f.set(v.target, ripHere())
+      f.br(jump)
+    },
+    stale: () => {
+      f.set(v.target, ripHere())
+      f.store64(8, jumpSlot(state, f.get(v.target)), i64(-1), JUMP_CACHE)
+      f.br(jump)
+    },
+    absolute: () => {
+      const segment = load64(8, add32(state, load32(2, uop, UOP.operand[0])))
+      f.store64(8, state, add(load64(8, uop, UOP.immediate64), segment), STATE.tmpAddress)
+      nextUop()
+    },
+    address: () => {
+      const offset = effective(state, uop)
+      const masked = f.keep(and(offset, load64(8, uop, UOP.immediate64)))
+      const segment = load64(8, add32(state, load32(2, uop, UOP.operand[0])))
+      f.store64(8, state, add(masked, segment), STATE.tmpAddress)
+      nextUop()
+    },
+    addressLegacy: () => {
+      const offset = and(effective(state, uop), load64(8, uop, UOP.immediate64))
+      const [segment, size, write] = UOP.operand.map((o) => load32(2, uop, o)) as [Expr, Expr, Expr]
+      const linear = f.keep(f.call(parts.core.segmentAddress, 'i64', state, segment, offset, size, write))
+      f.brIf(eq(linear, i64(-1)), handlerFault)
+      f.store64(8, state, linear, STATE.tmpAddress)
+      nextUop()
+    },
+    assist: () => {
+      v.saveRip()
+      f.store64(8, state, add(ripHere(), widen(load32(1, uop, UOP.length))), STATE.nextRip)
+      f.set(v.outcome, f.call(parts.assist, 'i32', uop))
+      f.if(load32(4, state, STATE.lookSoon), () => {
+        f.store32(4, state, i32(0), STATE.lookSoon)
+        f.set(v.fuel, i32(0))
+      })
+      settle()
+    },
+    crossing: () => {
+      // immediate: host page that the second half was decoded from.
+      const second = f.keep(f.call(parts.translate, 'i32', state, add(page, i64(4096)), i32(ACCESS.execute)))
+      f.if(not32(second), () => f.br(handlerFault))
+      f.if(eq32(second, load32(4, uop, UOP.immediate)), nextUop)
+      f.store64(8, state, ripHere(), STATE.rip)
+      f.store32(2, uop, i32(SPECIAL.stale), UOP.handler)
+      const slots = f.keep(load32(4, uop, UOP.link))
+      f.store32(4, slots, i32(0))
+      const entry = jumpSlot(state, ripHere())
+      f.store64(8, entry, i64(-1), JUMP_CACHE)
+      f.br(enter)
+    },
+  }
+  // Handler numbers: specials, inline handlers, then functions in the order of the table.
+  const bodies = Object.keys(SPECIAL).map((name) => specials[name as keyof typeof SPECIAL])
+  for (const handler of HANDLERS.slice(0, INLINE_HANDLERS))
+    bodies.push(() => emitHandler(handler, new Emit(f, locals, parts.core, c.place, handler.facts)))
+  const labels: Label[] = []
+  const nest = () => {
+    const body = bodies[labels.length]
+    if (body === undefined) {
+      f.block((rest) => f.brTable(load32(2, uop, UOP.handler), labels, rest))
+      const slot = sub32(load32(2, uop, UOP.handler), i32(bodies.length))
+      f.set(v.outcome, f.callIndirect(parts.handlerType, 'i32', slot, state, uop, page, tlb))
+      settle()
+      return
+    }
+    f.block((here) => {
+      labels.push(here)
+      nest()
+    })
+    body()
+  }
+  nest()
+}
+
+const effective = (state: Expr, uop: Expr): Expr => {
+  const base = load64(8, add32(state, load32(2, uop, UOP.base)))
+  const index = load64(8, add32(state, load32(2, uop, UOP.index)))
+  return add(add(base, load64(4, uop, UOP.displacement, true)), shl(index, load64(1, uop, UOP.scale)))
+}
+
+/** 128 by 64 bit division by shifting: the quotient fits because d > hi. */
+function emitDivWide(m: ModuleWriter): number {
+  return m.function(['i32', 'i64', 'i64', 'i64'], [], (f) => {
+    const [state, d] = [f.param(0), f.param(3)]
+    const hi = f.local('i64')
+    const lo = f.local('i64')
+    const count = f.local('i32')
+    const carry = f.local('i64')
+    f.set(hi, f.param(1))
+    f.set(lo, f.param(2))
+    f.set(count, i32(64))
+    f.loop((again) => {
+      f.set(carry, shr(f.get(hi), i64(63)))
+      f.set(hi, op('i64', 0x84, shl(f.get(hi), i64(1)), shr(f.get(lo), i64(63))))
+      f.set(lo, shl(f.get(lo), i64(1)))
+      f.if(or32(wrap(f.get(carry)), op('i32', 0x5a, f.get(hi), d)), () => {
+        f.set(hi, sub(f.get(hi), d))
+        f.set(lo, op('i64', 0x84, f.get(lo), i64(1)))
+      })
+      f.set(count, sub32(f.get(count), i32(1)))
+      f.brIf(f.get(count), again)
+    })
+    f.store64(8, state, f.get(lo), STATE.quotient)
+    f.store64(8, state, f.get(hi), STATE.remainder)
+  })
+}
+
+/** High half of a product from four 32-bit ones. */
+function emitMulHigh(m: ModuleWriter): { mulHighU: number; mulHighS: number } {
+  const mulHighU = m.function(['i64', 'i64'], ['i64'], (f) => {
+    const [a, b] = [f.param(0), f.param(1)]
+    const low = i64(0xffffffffn)
+    const [al, ah, bl, bh] = [f.keep(and(a, low)), f.keep(shr(a, i64(32))), f.keep(and(b, low)), f.keep(shr(b, i64(32)))]
+    const t = f.keep(add(mul(ah, bl), shr(mul(al, bl), i64(32))))
+    const w1 = f.keep(add(and(t, low), mul(al, bh)))
+    f.return(add(add(mul(ah, bh), shr(t, i64(32))), shr(w1, i64(32))))
+  })
+  const mulHighS = m.function(['i64', 'i64'], ['i64'], (f) => {
+    const [a, b] = [f.param(0), f.param(1)]
+    const high = f.call(mulHighU, 'i64', a, b)
+    f.return(sub(sub(high, and(sar(a, i64(63)), b)), and(sar(b, i64(63)), a)))
+  })
+  return { mulHighU, mulHighS }
+}

@@ -1,0 +1,403 @@
+/**
+ * One software CPU: the interpreter instance, its state block, and everything the interpreter asks the
+ * TypeScript side for. It knows nothing of threads, interrupt controllers or Xen: those come as `CpuHost`.
+ */
+import { PAGE_SIZE } from '../../base/machine-memory.ts'
+import type { Log } from '../../base/log.ts'
+import { CodeCache } from './block/code-cache.ts'
+import { CpuState } from './cpu-state.ts'
+import { ACCESS, TRANSLATED } from './mmu/emit-mmu.ts'
+import { walkLegacy } from './mmu/walk.ts'
+import { EXCEPTION } from './read/vocabulary.ts'
+import {
+  JUMP_BYTES,
+  JUMP_CACHE,
+  LARGE_MARKS,
+  LARGE_MARKS_BYTES,
+  OUTCOME,
+  SEGMENT,
+  STATE,
+  STATE_BYTES,
+  TLB_BYTES,
+  TLB_ENTRIES,
+  TLB_ENTRY,
+  TLB_SUPERVISOR,
+  TLB_USER,
+} from './state.ts'
+import { deliverException } from './system/exceptions.ts'
+import { MsrStore } from './system/msr.ts'
+
+/** Thrown through TypeScript code when the guest faults; the fault itself is in the state block. */
+export const GUEST_FAULT = new Error('guest fault')
+
+/** Why the interpreter came back. */
+export type Leave =
+  | { readonly kind: 'poll' }
+  | { readonly kind: 'halt' }
+  | { readonly kind: 'shutdown'; readonly why: string }
+
+/** What surrounds the CPU. */
+export interface CpuHost {
+  readonly log: Log
+  readonly index: number
+  /** Called every few hundred branches: true when the run loop must look (requests, deadlines). */
+  mustLeave(): boolean
+  /** TSC value. */
+  tsc(): bigint
+  deviceRead(gpa: number, size: number): bigint
+  deviceWrite(gpa: number, size: number, value: bigint): void
+  cpuid(leaf: number, subleaf: number): { eax: number; ebx: number; ecx: number; edx: number }
+  /** Undefined: #GP(0). */
+  rdmsr(index: number): bigint | undefined
+  wrmsr(index: number, value: bigint): boolean
+  portIn(port: number, size: 1 | 2 | 4): number
+  portOut(port: number, size: 1 | 2 | 4, value: number): void
+  /** VMCALL, VMMCALL. False: #UD. */
+  hypercall(): boolean
+  /** The guest executed PAUSE. */
+  spinning(): void
+  /** Priority of the task, CR8. */
+  taskPriority(value?: number): number
+  /** Other vCPUs may hold code of this page, or may write to it unseen. */
+  codeMarked(hostPage: number): void
+  codeWritten(host: number, size: number): void
+}
+
+interface CoreExports {
+  run(state: number): number
+  translate(state: number, address: bigint, kind: number): number
+  loadSlow(state: number, address: bigint, size: number): number
+  storeOpen(state: number, address: bigint, size: number, preload: number): number
+  storeCommit(state: number): void
+  segmentAddress(state: number, segment: number, offset: bigint, size: number, write: number): bigint
+}
+
+export class Cpu {
+  readonly state: CpuState
+  readonly host: CpuHost
+  readonly code: CodeCache
+  readonly #core: CoreExports
+  readonly #base: number
+  readonly #view: DataView<SharedArrayBuffer>
+  readonly #u8: Uint8Array<SharedArrayBuffer>
+  readonly #u32: Uint32Array<SharedArrayBuffer>
+  /** Set by whoever makes `run` return. */
+  leave: Leave = { kind: 'poll' }
+  /** An error of ours that reached the interpreter; the run loop throws it on. */
+  failure: unknown
+  /** IA32_SYSENTER_CS, ESP, EIP. */
+  readonly sysenter = { cs: 0n, esp: 0n, eip: 0n }
+  readonly #msrs = new MsrStore()
+  #unimplemented = new Set<string>()
+
+  constructor(state: CpuState, host: CpuHost, module: WebAssembly.Module) {
+    this.state = state
+    this.host = host
+    this.#base = state.base
+    this.#view = state.view
+    this.#u8 = state.memory.u8
+    this.#u32 = state.memory.u32
+    const guarded =
+      <A extends number[]>(run: (...args: A) => number) =>
+      (...args: A): number => {
+        try {
+          return run(...args)
+        } catch (error) {
+          if (error === GUEST_FAULT) return OUTCOME.fault
+          this.failure = error
+          return OUTCOME.leave
+        }
+      }
+    const instance = new WebAssembly.Instance(module, {
+      env: { memory: state.memory.memory },
+      host: {
+        assist: guarded((uop: number) => {
+          const op = this.code.assist(uop)
+          return op.run(this, op) ?? OUTCOME.next
+        }),
+        deliver: guarded(() => this.#deliver()),
+        decode: () => this.#decode(),
+        poll: () => {
+          if (!this.host.mustLeave()) return OUTCOME.next
+          this.leave = { kind: 'poll' }
+          return OUTCOME.leave
+        },
+        walk: (kind: number) => walkLegacy(this, kind),
+        deviceRead: (size: number) => {
+          const value = this.host.deviceRead(Number(this.state.word('mmioAddress')), size)
+          this.#view.setBigUint64(this.#base + STATE.loadScratch, BigInt.asUintN(64, value), true)
+          this.#view.setBigUint64(this.#base + STATE.loadScratch + 8, 0n, true)
+        },
+        deviceWrite: (size: number) => {
+          const raw = this.#view.getBigUint64(this.#base + STATE.storeScratch, true)
+          this.host.deviceWrite(Number(this.state.word('mmioAddress')), size, BigInt.asUintN(size * 8, raw))
+        },
+        codeWritten: (host: number, size: number) => this.codeWritten(host >>> 0, size),
+      },
+    })
+    this.#core = instance.exports as unknown as CoreExports
+    this.code = new CodeCache(this)
+    this.flushTlb()
+  }
+
+  /** Runs until something must be looked at; `leave` says what. */
+  run(): void {
+    const outcome = this.#core.run(this.#base)
+    if (this.failure !== undefined) {
+      const failure = this.failure
+      this.failure = undefined
+      throw failure
+    }
+    if (outcome !== OUTCOME.leave) throw new Error(`the interpreter ended with outcome ${outcome}`)
+  }
+
+  #decode(): number {
+    const linear = this.state.word('rip')
+    const host = this.#core.translate(this.#base, linear, ACCESS.execute) >>> 0
+    if (host === TRANSLATED.fault) return 0
+    if (host === TRANSLATED.device) {
+      // Nothing is there: the bus answers all ones, which is no instruction.
+      this.recordFault(EXCEPTION.UD, 0)
+      return 0
+    }
+    if (this.state.half('mode') !== 0 && Number(this.state.offsetInCode(linear)) > this.state.segmentLimit(SEGMENT.CS)) {
+      this.recordFault(EXCEPTION.GP, 0)
+      return 0
+    }
+    return this.code.decodeAt(linear, host / PAGE_SIZE)
+  }
+
+  #deliver(): number {
+    const vector = this.state.half('faultVector')
+    const error = this.state.half('faultError')
+    if (vector === EXCEPTION.PF) this.state.setWord('cr2', this.state.word('faultAddress'))
+    const why = deliverException(this, vector, error)
+    if (why === undefined) return OUTCOME.jump
+    this.leave = { kind: 'shutdown', why }
+    return OUTCOME.leave
+  }
+
+  // Faults
+
+  recordFault(vector: number, error: number): void {
+    this.state.setHalf('faultVector', vector)
+    this.state.setHalf('faultError', error)
+  }
+  /** Ends the current instruction with an exception. */
+  raise(exception: keyof typeof EXCEPTION, error = 0): never {
+    this.recordFault(EXCEPTION[exception], error)
+    throw GUEST_FAULT
+  }
+  undefinedInstruction(): never {
+    return this.raise('UD')
+  }
+  /** An instruction of the table that this CPU does not implement: loud once, then #UD. */
+  unimplementedInstruction(form: string): never {
+    if (!this.#unimplemented.has(form)) {
+      this.#unimplemented.add(form)
+      const rip = this.state.word('rip')
+      const host = this.#core.translate(this.#base, rip, ACCESS.execute) >>> 0
+      const bytes = host > 1 ? this.#u8.slice(host + Number(rip & 4095n), host + Number(rip & 4095n) + 15) : new Uint8Array()
+      const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ')
+      this.host.log.warn(`instruction not implemented: ${form} at rip 0x${rip.toString(16)}, bytes ${hex}: the guest gets #UD`)
+    }
+    return this.raise('UD')
+  }
+
+  readMsr(index: number): bigint | undefined {
+    return this.#msrs.read(this, index)
+  }
+  /** False: #GP(0). */
+  writeMsr(index: number, value: bigint): boolean {
+    return this.#msrs.write(this, index, value)
+  }
+  debugRegister(n: number): bigint {
+    return this.#view.getBigUint64(this.#base + STATE.dr + n * 8, true)
+  }
+  setDebugRegister(n: number, value: bigint): void {
+    this.#view.setBigUint64(this.#base + STATE.dr + n * 8, value, true)
+  }
+  /** The poll comes at the next taken branch instead of some hundred branches later. */
+  lookSoon(): void {
+    this.state.setHalf('lookSoon', 1)
+  }
+  fence(): void {
+    Atomics.load(this.state.memory.i32, 0)
+  }
+  /** PAUSE: the guest spins; let other threads of the machine have the core now and then. */
+  pause(): void {
+    this.host.spinning()
+  }
+
+  // Memory, by linear address; faults throw GUEST_FAULT
+
+  load(address: bigint, size: 1 | 2 | 4 | 8): bigint {
+    const host = this.#core.loadSlow(this.#base, BigInt.asIntN(64, address), size) >>> 0
+    if (host === 0) throw GUEST_FAULT
+    if (size === 8) return this.#view.getBigUint64(host, true)
+    if (size === 4) return BigInt(this.#view.getUint32(host, true))
+    return BigInt(size === 2 ? this.#view.getUint16(host, true) : this.#view.getUint8(host))
+  }
+  store(address: bigint, size: 1 | 2 | 4 | 8, value: bigint): void {
+    const host = this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), size, 0) >>> 0
+    if (host === 0) throw GUEST_FAULT
+    if (size === 8) this.#view.setBigUint64(host, BigInt.asUintN(64, value), true)
+    else if (size === 4) this.#view.setUint32(host, Number(value & 0xffffffffn), true)
+    else if (size === 2) this.#view.setUint16(host, Number(value & 0xffffn), true)
+    else this.#view.setUint8(host, Number(value & 0xffn))
+    this.#core.storeCommit(this.#base)
+  }
+  /** Faults now if a store would. */
+  probeStore(address: bigint, size: number): void {
+    if (this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), size, 0) === 0) throw GUEST_FAULT
+  }
+  /** CMPXCHG8B and 16B on two words; returns what was found. Serialised against itself by a lock word of the machine. */
+  exchangePair(address: bigint, half: 4 | 8, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
+    const host = this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), half * 2, 1) >>> 0
+    if (host === 0) throw GUEST_FAULT
+    const read = (at: number) => (half === 8 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true)))
+    const write = (at: number, value: bigint) =>
+      half === 8 ? this.#view.setBigUint64(at, value, true) : this.#view.setUint32(at, Number(value), true)
+    const lock = this.state.memory.layout.control / 4 - 32
+    const { i32 } = this.state.memory
+    while (Atomics.compareExchange(i32, lock, 0, 1) !== 0);
+    try {
+      const found = [read(host), read(host + half)] as const
+      if (found[0] === expected[0] && found[1] === expected[1]) {
+        write(host, wanted[0])
+        write(host + half, wanted[1])
+      }
+      return found
+    } finally {
+      Atomics.store(i32, lock, 0)
+      this.#core.storeCommit(this.#base)
+    }
+  }
+  /** Any number of bytes; nothing is read or written if any page faults. */
+  loadBytes(address: bigint, length: number): Uint8Array {
+    const out = new Uint8Array(length)
+    this.#pieces(address, length, ACCESS.read, (host, done, count) => {
+      if (host > 1) out.set(this.#u8.subarray(host, host + count), done)
+      else out.fill(0xff, done, done + count)
+    })
+    return out
+  }
+  storeBytes(address: bigint, bytes: Uint8Array): void {
+    this.#pieces(address, bytes.length, ACCESS.write, (host, done, count) => {
+      if (host <= 1) return
+      this.#u8.set(bytes.subarray(done, done + count), host)
+      if (this.#u8[this.state.memory.layout.pageFlags + Math.floor(host / PAGE_SIZE)] !== 0) this.codeWritten(host, count)
+    })
+  }
+  #pieces(address: bigint, length: number, kind: number, visit: (host: number, done: number, count: number) => void): void {
+    const places: [number, number, number][] = []
+    for (let done = 0; done < length; ) {
+      const at = BigInt.asUintN(64, address + BigInt(done))
+      const offset = Number(at & 4095n)
+      const count = Math.min(length - done, PAGE_SIZE - offset)
+      const page = this.#core.translate(this.#base, BigInt.asIntN(64, at), kind) >>> 0
+      if (page === TRANSLATED.fault) throw GUEST_FAULT
+      places.push([page > 1 ? page + offset : page, done, count])
+      done += count
+    }
+    for (const place of places) visit(...place)
+  }
+  /** Runs with supervisor rights: descriptor tables, task state, and what the hypervisor itself reads. */
+  asSupervisor<T>(run: () => T): T {
+    const { cpl } = this.state
+    if (cpl !== 3) return run()
+    this.state.privilege = 0
+    try {
+      return run()
+    } finally {
+      this.state.privilege = cpl
+    }
+  }
+  /** Host address of the page to fetch from, 0 with a fault recorded, 1 where nothing is. */
+  translateForFetch(address: bigint): number {
+    return this.#core.translate(this.#base, BigInt.asIntN(64, address), ACCESS.execute) >>> 0
+  }
+  /** Guest-physical address behind a linear one with supervisor read rights, or -1. The current fault record is kept. */
+  physical(address: bigint): number {
+    const { state } = this
+    const saved = [state.half('faultVector'), state.half('faultError'), state.word('faultAddress')] as const
+    const host = this.asSupervisor(() => this.#core.translate(this.#base, BigInt.asIntN(64, address), ACCESS.read) >>> 0)
+    state.setHalf('faultVector', saved[0])
+    state.setHalf('faultError', saved[1])
+    state.setWord('faultAddress', saved[2])
+    if (host === TRANSLATED.fault) return -1
+    if (host === TRANSLATED.device) return Number(state.word('mmioAddress'))
+    return this.state.memory.gpaOf(host) + Number(address & 4095n)
+  }
+  /** Linear address of segment:offset with all checks; throws GUEST_FAULT. */
+  linear(segment: number, offset: bigint, size: number, write: boolean): bigint {
+    if (this.state.half('mode') === 0) return segment >= SEGMENT.FS ? this.state.segmentBase(segment) + offset : offset
+    const linear = this.#core.segmentAddress(this.#base, segment, BigInt.asIntN(64, offset), size, write ? 1 : 0)
+    if (linear === -1n) throw GUEST_FAULT
+    return linear
+  }
+
+  // Cached translations
+
+  /** Drops all linear-address translations; decoded code stays. */
+  flushTlb(): void {
+    // All ones in every tag.
+    this.#u8.fill(0xff, this.#base + TLB_SUPERVISOR, this.#base + TLB_USER + TLB_BYTES)
+    this.#u8.fill(0, this.#base + LARGE_MARKS, this.#base + LARGE_MARKS + LARGE_MARKS_BYTES)
+    this.flushJumps()
+  }
+  flushJumps(): void {
+    this.#u8.fill(0xff, this.#base + JUMP_CACHE, this.#base + JUMP_CACHE + JUMP_BYTES)
+  }
+  /** INVLPG: one page, or everything when a large page may be mapped there. */
+  flushPage(address: bigint): void {
+    const region = Number((address >> 21n) & BigInt(LARGE_MARKS_BYTES * 8 - 1))
+    if (this.#u8[this.#base + LARGE_MARKS + (region >> 3)]! & (1 << (region & 7))) return this.flushTlb()
+    const index = Number((address >> 12n) & BigInt(TLB_ENTRIES - 1))
+    for (const tlb of [TLB_SUPERVISOR, TLB_USER]) {
+      const entry = this.#base + tlb + index * TLB_ENTRY.size
+      this.#u8.fill(0xff, entry, entry + TLB_ENTRY.addend)
+    }
+    this.flushJumps()
+  }
+  /** The first code of a page was decoded: stores to it must be seen from now on, by every vCPU. */
+  markCode(hostPage: number): void {
+    const flags = this.state.memory.layout.pageFlags
+    const bit = 1 << (this.host.index & 7)
+    // ORDER: the flag is visible before any write tag is dropped; a fill after that sees it.
+    if (atomicOrByte(this.state.memory.i32, flags + hostPage, bit)) return
+    this.dropWriteTags(hostPage)
+    this.host.codeMarked(hostPage)
+  }
+  /** Drops this CPU's permission to store to a host page without asking. */
+  dropWriteTags(hostPage: number): void {
+    const u32 = this.#u32
+    const first = (this.#base + TLB_SUPERVISOR) / 4
+    const wanted = (hostPage * PAGE_SIZE) >>> 0
+    for (let n = 0; n < 2 * TLB_ENTRIES; n++) {
+      const entry = first + (n * TLB_ENTRY.size) / 4
+      const tag = entry + TLB_ENTRY.writeTag / 4
+      if ((u32[tag]! + u32[entry + TLB_ENTRY.addend / 4]!) >>> 0 === wanted) {
+        u32[tag] = 0xffffffff
+        u32[tag + 1] = 0xffffffff
+      }
+    }
+  }
+  codeWritten(host: number, size: number): void {
+    this.state.setHalf('invalidations', this.state.half('invalidations') + 1)
+    this.code.written(host, size)
+    this.host.codeWritten(host, size)
+  }
+}
+
+/** Sets bits of a byte in shared memory; true if they were all set before. */
+function atomicOrByte(i32: Int32Array<SharedArrayBuffer>, at: number, bits: number): boolean {
+  const shift = (at & 3) * 8
+  const before = Atomics.or(i32, at >> 2, bits << shift) >>> shift
+  return (before & bits) === bits
+}
+
+/** Clears a state block for a CPU that was just switched on. */
+export function clearState(state: CpuState): void {
+  state.memory.u8.fill(0, state.base, state.base + STATE_BYTES)
+}

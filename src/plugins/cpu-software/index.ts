@@ -1,0 +1,162 @@
+/**
+ * The software x86-64 CPU as a plugin: provides `vcpus`, one worker thread each.
+ *
+ * The interpreter is compiled once, optimised, while the rest of the domain is set up, and shared by all threads.
+ */
+import v8 from 'node:v8'
+import { Worker } from 'node:worker_threads'
+import { z } from 'zod'
+import type { Log } from '../../base/log.ts'
+import type { MachineMemory } from '../../base/machine-memory.ts'
+import { CONTROL_WORD, controlWord, requestVcpu, VCPU_REQUEST, VCPU_STATE } from '../../base/vcpu-control.ts'
+import { definePlugin, type FrozenExits, type VcpuInfo, type Vcpus, type VcpuStartState } from '../../engine/plugin.ts'
+import { buildCore } from './core.ts'
+import { CpuState } from './cpu-state.ts'
+import { startFlat } from './reset.ts'
+import { RESET_MARK, stateBase } from './vcpu.ts'
+import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
+
+const STATE_NAMES = Object.fromEntries(Object.entries(VCPU_STATE).map(([name, value]) => [value, name])) as Record<number, VcpuInfo['state']>
+
+/** Compiles the interpreter with the optimising compiler at once: it would spend its first seconds in baseline code otherwise. */
+export function compileCore(): WebAssembly.Module {
+  const bytes = buildCore()
+  v8.setFlagsFromString('--no-liftoff')
+  v8.setFlagsFromString('--no-wasm-lazy-compilation')
+  try {
+    return new WebAssembly.Module(bytes)
+  } finally {
+    v8.setFlagsFromString('--liftoff')
+    v8.setFlagsFromString('--wasm-lazy-compilation')
+  }
+}
+
+class SoftwareVcpus implements Vcpus, AsyncDisposable {
+  readonly #memory: MachineMemory
+  readonly #log: Log
+  readonly #workers: Worker[] = []
+  readonly #epochNs = process.hrtime.bigint()
+  #start: VcpuStartState = { rip: 0, rbx: 0 }
+  #end!: (how: { reason: number; detail?: string }) => void
+  #fail!: (error: Error) => void
+  ended: Vcpus['ended']
+  readonly failed: Promise<never>
+
+  constructor(memory: MachineMemory, log: Log) {
+    this.#memory = memory
+    this.#log = log
+    this.ended = this.#nextEnd()
+    this.failed = new Promise((_, reject) => {
+      this.#fail = reject
+    })
+    // Whoever waits for it handles it; nobody waiting is no unhandled rejection.
+    this.failed.catch(() => {})
+  }
+  #nextEnd(): Vcpus['ended'] {
+    return new Promise((resolve) => {
+      this.#end = resolve
+    })
+  }
+
+  async launch(exits: FrozenExits): Promise<void> {
+    const module = compileCore()
+    const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+    const { layout, memory } = this.#memory
+    const ready = Array.from({ length: layout.vcpus }, (_, index) => {
+      const workerData: VcpuWorkerData = { memory, layout, index, module, exits, epochNs: this.#epochNs }
+      const worker = new Worker(url, { workerData, name: `vcpu${index}` })
+      this.#workers.push(worker)
+      return new Promise<void>((resolve, reject) => {
+        const broken = (error: Error) => {
+          reject(error)
+          this.#fail(error)
+        }
+        worker.on('message', (message: VcpuMessage) => {
+          if (message.type === 'ready') resolve()
+          else if (message.type === 'log') this.#log[message.level](`vcpu${index}: ${message.line}`)
+          else if (message.type === 'failed') broken(Object.assign(new Error(`vcpu${index}: ${message.message}`), { stack: message.stack }))
+          else this.#end({ reason: message.reason, ...(message.detail === undefined ? {} : { detail: message.detail }) })
+        })
+        worker.on('error', broken)
+      })
+    })
+    await Promise.all(ready)
+  }
+
+  setStart(state: VcpuStartState): void {
+    this.#start = state
+  }
+  async start(): Promise<void> {
+    const state = new CpuState(this.#memory, stateBase(this.#memory, 0))
+    startFlat(state, { mode: 32, rip: BigInt(this.#start.rip), regs: { rbx: BigInt(this.#start.rbx) } })
+    requestVcpu(this.#memory, 0, VCPU_REQUEST.start)
+  }
+  async pause(): Promise<void> {
+    const { layout } = this.#memory
+    for (let vcpu = 0; vcpu < layout.vcpus; vcpu++) requestVcpu(this.#memory, vcpu, VCPU_REQUEST.park)
+    for (let vcpu = 0; vcpu < layout.vcpus; vcpu++) await this.#until(vcpu, VCPU_STATE.parked)
+  }
+  async resume(): Promise<void> {
+    const { i32, layout } = this.#memory
+    for (let vcpu = 0; vcpu < layout.vcpus; vcpu++) {
+      const index = controlWord(this.#memory, vcpu, CONTROL_WORD.request)
+      Atomics.and(i32, index, ~VCPU_REQUEST.park)
+      Atomics.notify(i32, index)
+    }
+  }
+  async reset(): Promise<void> {
+    const { i32, layout } = this.#memory
+    this.ended = this.#nextEnd()
+    for (let vcpu = 0; vcpu < layout.vcpus; vcpu++)
+      Atomics.store(i32, controlWord(this.#memory, vcpu, CONTROL_WORD.stateBeforePark), RESET_MARK)
+    await this.resume()
+    for (let vcpu = 0; vcpu < layout.vcpus; vcpu++) await this.#until(vcpu, VCPU_STATE.offline)
+  }
+  async stop(): Promise<void> {
+    await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()))
+  }
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  info(): readonly VcpuInfo[] {
+    const { i32, u32, layout } = this.#memory
+    return Array.from({ length: layout.vcpus }, (_, index) => {
+      const word = (n: number) => controlWord(this.#memory, index, n)
+      return {
+        index,
+        state: STATE_NAMES[Atomics.load(i32, word(CONTROL_WORD.state))] ?? 'offline',
+        ranNs: u32[word(CONTROL_WORD.ranNsLow)]! + u32[word(CONTROL_WORD.ranNsHigh)]! * 2 ** 32,
+      }
+    })
+  }
+
+  async #until(vcpu: number, wanted: number): Promise<void> {
+    const { i32 } = this.#memory
+    const index = controlWord(this.#memory, vcpu, CONTROL_WORD.state)
+    for (;;) {
+      const state = Atomics.load(i32, index)
+      if (state === wanted) return
+      // A vCPU that is gone never gets there: whoever waits hears of its failure.
+      const change = Atomics.waitAsync(i32, index, state, 100)
+      await Promise.race([change.value, this.failed])
+    }
+  }
+}
+
+export default definePlugin({
+  name: 'cpu-software',
+  api: 1,
+  config: z.strictObject({}),
+  provides: ['vcpus'],
+  requires: ['guestMemory', 'exits'],
+  setup(ctx) {
+    return {
+      attach: async () => {
+        const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log))
+        await vcpus.launch(ctx.use('exits'))
+        ctx.provide('vcpus', vcpus)
+      },
+    }
+  },
+})

@@ -1,0 +1,624 @@
+/**
+ * The emitting reading: a value is WebAssembly code.
+ *
+ * One `Emit` writes one handler of the interpreter: operands are read through the fields of the current
+ * micro-op. Inline handlers live in the big function and leave by branching to its labels; out-of-line
+ * handlers are functions of their own and leave with an OUTCOME.
+ */
+import {
+  atomicCmpxchg64,
+  atomicLoad64,
+  type Expr,
+  type FunctionWriter,
+  i32,
+  i64,
+  type Label,
+  load32,
+  load64,
+  op,
+} from '../wasm/encoder.ts'
+import { OUTCOME, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from '../state.ts'
+import {
+  type Access,
+  type Bool,
+  type Condition,
+  CONDITIONS,
+  EXCEPTION,
+  type Flag,
+  type Operand,
+  type Val,
+  type Vocabulary,
+  type Width,
+} from './vocabulary.ts'
+
+/** Functions of the core module that handlers call. */
+export interface CoreFunctions {
+  /** (state, address, size) → host address, or 0 for a fault. */
+  readonly loadSlow: number
+  /** (state, address, size, preload) → host address to store to, or 0 for a fault; may open a pending store. */
+  readonly storeOpen: number
+  /** (state) finishes a pending store. */
+  readonly storeCommit: number
+  /** (state, segment, offset, size, write) → linear address, or -1 for a fault. */
+  readonly segmentAddress: number
+  /** (state, hi, lo, d): quotient and remainder into the state block. */
+  readonly divWide: number
+  /** (a, b) → high half. */
+  readonly mulHighU: number
+  readonly mulHighS: number
+}
+
+/** Where a handler lives and how it leaves. */
+export type Place =
+  | {
+      readonly kind: 'inline'
+      readonly fault: Label
+      readonly next: Label
+      /** Goes on at the linear address in the local `target`. */
+      readonly jump: Label
+      /** The same, and the found micro-op may be linked into the current one. */
+      readonly jumpLink: Label
+      readonly target: number
+      readonly fuel: number
+    }
+  | { readonly kind: 'function' }
+
+/** Register, memory, 32-bit immediate (sign-extended), 64-bit immediate. */
+export type OperandKind = 'r' | 'm' | 'i' | 'I'
+
+/** Static facts about the handler. */
+export interface HandlerFacts {
+  /** Operand kinds: register, memory, immediate. */
+  readonly kinds: readonly OperandKind[]
+  readonly access: readonly Access[]
+  readonly long: boolean
+  readonly locked: boolean
+  /** Address size for implicit address registers. */
+  readonly addressSize: 64 | 32 | 16
+}
+
+/** Where to store, and whether `storeCommit` must follow (1: the slow path was taken). */
+export interface OpenStore {
+  readonly host: Expr
+  readonly slow: Expr
+}
+
+const V = (e: Expr): Val => e as unknown as Val
+const B = (e: Expr): Bool => e as unknown as Bool
+const E = (v: Val | Bool): Expr => v as unknown as Expr
+
+// Opcodes of the i64 and i32 operators used below (core specification, 5.4.7).
+const I64 = { eqz: 0x50, eq: 0x51, ne: 0x52, ltS: 0x53, ltU: 0x54, clz: 0x79, ctz: 0x7a, popcnt: 0x7b, add: 0x7c, sub: 0x7d, mul: 0x7e, divS: 0x7f, divU: 0x80, remS: 0x81, remU: 0x82, and: 0x83, or: 0x84, xor: 0x85, shl: 0x86, shrS: 0x87, shrU: 0x88, rotl: 0x89 } as const
+const I32 = { eqz: 0x45, eq: 0x46, ne: 0x47, ltS: 0x48, add: 0x6a, sub: 0x6b, and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shrU: 0x76 } as const
+const WRAP = 0xa7
+const EXTEND_S = 0xac
+const EXTEND_U = 0xad
+const EXTEND = { 8: 0xc2, 16: 0xc3, 32: 0xc4 } as const
+const SELECT = 0x1b
+const bytes = (w: Width) => (w / 8) as 1 | 2 | 4 | 8
+const isConst = (e: Expr): boolean => e.op === -1
+
+const wrap = (e: Expr): Expr => (isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e))
+const extendU = (e: Expr): Expr => (isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e))
+const add32 = (a: Expr, b: Expr): Expr => op('i32', I32.add, a, b)
+
+export class Emit implements Vocabulary {
+  readonly long: boolean
+  readonly f: FunctionWriter
+  readonly #state: Expr
+  readonly #uop: Expr
+  readonly #page: Expr
+  readonly #tlb: Expr
+  readonly #core: CoreFunctions
+  readonly #place: Place
+  readonly #facts: HandlerFacts
+  /** Host addresses of registers, linear addresses of memory operands: computed once. */
+  readonly #slots: (Expr | undefined)[] = []
+  readonly #addresses: (Expr | undefined)[] = []
+  readonly #displaced: (Expr | undefined)[] = []
+  /** A memory operand opened for read and write. */
+  readonly #opened: (OpenStore | undefined)[] = []
+  /** LOCK: the old value and where to go back when the exchange fails. */
+  #lockedOld: Expr | undefined
+  #retry: Label | undefined
+  #width: Width = 64
+  #temporaries: { local: number; type: Expr['type'] }[] = []
+
+  constructor(
+    f: FunctionWriter,
+    locals: { state: Expr; uop: Expr; page: Expr; tlb: Expr },
+    core: CoreFunctions,
+    place: Place,
+    facts: HandlerFacts,
+  ) {
+    this.f = f
+    this.#state = locals.state
+    this.#uop = locals.uop
+    this.#page = locals.page
+    this.#tlb = locals.tlb
+    this.#core = core
+    this.#place = place
+    this.#facts = facts
+    this.long = facts.long
+  }
+
+  /** Writes the whole handler: the meaning, then the way on. */
+  handler(run: (s: Vocabulary) => void, width: Width): void {
+    this.#width = width
+    for (const o of [0, 1, 2] as const) if (this.#facts.kinds[o] === 'r') this.#slot(o)
+    if (this.#facts.locked)
+      this.f.loop((retry) => {
+        this.#retry = retry
+        run(this)
+      })
+    else run(this)
+    this.#next()
+    for (const { local, type } of this.#temporaries) this.f.release(local, type)
+  }
+
+  #next(): void {
+    if (this.#place.kind === 'function') this.f.return(i32(OUTCOME.next))
+    else {
+      this.f.set(this.#uop.imm as number, add32(this.#uop, i32(UOP.size)))
+      this.f.br(this.#place.next)
+    }
+  }
+  #fix(e: Expr): Expr {
+    if (isConst(e)) return e
+    const local = this.f.local(e.type)
+    this.#temporaries.push({ local, type: e.type })
+    this.f.set(local, e)
+    return this.f.get(local, e.type)
+  }
+  #variable(e: Expr): number {
+    const local = this.f.local(e.type)
+    this.#temporaries.push({ local, type: e.type })
+    this.f.set(local, e)
+    return local
+  }
+  #field16(offset: number): Expr {
+    return load32(2, this.#uop, offset)
+  }
+  #field(name: 'gpr' | 'segBase', index: number, size: 1 | 2 | 4 | 8 = 8): Expr {
+    return load64(size, this.#state, STATE[name] + index * 8)
+  }
+  word64(offset: number): Expr {
+    return load64(8, this.#state, offset)
+  }
+  setWord64(offset: number, v: Expr): void {
+    this.f.store64(8, this.#state, v, offset)
+  }
+
+  const(n: bigint | number): Val {
+    return V(i64(n))
+  }
+  #two(opcode: number, a: Val, b: Val): Val {
+    return V(op('i64', opcode, E(a), E(b)))
+  }
+  add = (a: Val, b: Val): Val => this.#two(I64.add, a, b)
+  sub = (a: Val, b: Val): Val => this.#two(I64.sub, a, b)
+  mul = (a: Val, b: Val): Val => this.#two(I64.mul, a, b)
+  and = (a: Val, b: Val): Val => this.#two(I64.and, a, b)
+  or = (a: Val, b: Val): Val => this.#two(I64.or, a, b)
+  xor = (a: Val, b: Val): Val => this.#two(I64.xor, a, b)
+  not = (a: Val): Val => this.xor(a, this.const(-1))
+  neg = (a: Val): Val => this.sub(this.const(0), a)
+  shl = (a: Val, n: Val): Val => this.#two(I64.shl, a, n)
+  shr = (a: Val, n: Val): Val => this.#two(I64.shrU, a, n)
+  sar = (a: Val, n: Val): Val => this.#two(I64.shrS, a, n)
+  rotl = (a: Val, n: Val): Val => this.#two(I64.rotl, a, n)
+  clz = (a: Val): Val => V(op('i64', I64.clz, E(a)))
+  ctz = (a: Val): Val => V(op('i64', I64.ctz, E(a)))
+  popcnt = (a: Val): Val => V(op('i64', I64.popcnt, E(a)))
+  divU = (a: Val, b: Val): Val => this.#two(I64.divU, a, b)
+  remU = (a: Val, b: Val): Val => this.#two(I64.remU, a, b)
+  divS = (a: Val, b: Val): Val => this.#two(I64.divS, a, b)
+  remS = (a: Val, b: Val): Val => this.#two(I64.remS, a, b)
+  mulHighU = (a: Val, b: Val): Val => V(this.f.call(this.#core.mulHighU, 'i64', E(a), E(b)))
+  mulHighS = (a: Val, b: Val): Val => V(this.f.call(this.#core.mulHighS, 'i64', E(a), E(b)))
+  divWide(hi: Val, lo: Val, d: Val): readonly [Val, Val] {
+    this.f.do(this.#core.divWide, this.#state, E(hi), E(lo), E(d))
+    return [V(this.#fix(this.word64(STATE.quotient))), V(this.#fix(this.word64(STATE.remainder)))]
+  }
+  zext(w: Width, a: Val): Val {
+    if (w === 64) return a
+    if (w === 32) return V(extendU(wrap(E(a))))
+    return this.and(a, this.const((1 << w) - 1))
+  }
+  sext(w: Width, a: Val): Val {
+    return w === 64 ? a : V(op('i64', EXTEND[w], E(a)))
+  }
+
+  #test(opcode: number, a: Val, b: Val): Bool {
+    return B(op('i32', opcode, E(a), E(b)))
+  }
+  eq = (a: Val, b: Val): Bool => this.#test(I64.eq, a, b)
+  ne = (a: Val, b: Val): Bool => this.#test(I64.ne, a, b)
+  ltU = (a: Val, b: Val): Bool => this.#test(I64.ltU, a, b)
+  ltS = (a: Val, b: Val): Bool => this.#test(I64.ltS, a, b)
+  isZero = (a: Val): Bool => B(op('i32', I64.eqz, E(a)))
+  bit(a: Val, index: Val | number): Bool {
+    const at = typeof index === 'number' ? this.const(index) : index
+    return B(op('i32', I32.and, wrap(E(this.shr(a, at))), i32(1)))
+  }
+  allOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => op('i32', I32.and, a, b)))
+  anyOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => op('i32', I32.or, a, b)))
+  differ = (a: Bool, b: Bool): Bool => B(op('i32', I32.xor, E(a), E(b)))
+  isNot = (a: Bool): Bool => B(op('i32', I32.eqz, E(a)))
+  word = (b: Bool): Val => V(extendU(E(b)))
+  select = (b: Bool, then: Val, otherwise: Val): Val => V(op('i64', SELECT, E(then), E(otherwise), E(b)))
+  keep = (a: Val): Val => V(this.#fix(E(a)))
+  keepBool = (b: Bool): Bool => B(this.#fix(E(b)))
+  when(b: Bool, then: () => void, otherwise?: () => void): void {
+    this.f.if(E(b), then, otherwise)
+  }
+  fault(exception: keyof typeof EXCEPTION, errorCode?: Val): void {
+    this.f.store32(4, this.#state, i32(EXCEPTION[exception]), STATE.faultVector)
+    this.f.store32(4, this.#state, errorCode === undefined ? i32(0) : wrap(E(errorCode)), STATE.faultError)
+    this.#raise()
+  }
+  #raise(): void {
+    if (this.#place.kind === 'function') this.f.return(i32(OUTCOME.fault))
+    else this.f.br(this.#place.fault)
+  }
+  #raiseIf(condition: Expr): void {
+    if (this.#place.kind === 'function') this.f.if(condition, () => this.#raise())
+    else this.f.brIf(condition, this.#place.fault)
+  }
+
+  isMemory = (o: Operand): boolean => this.#facts.kinds[o] === 'm'
+  isImmediate = (o: Operand): boolean => this.#facts.kinds[o] === 'i' || this.#facts.kinds[o] === 'I'
+
+  #slot(o: Operand): Expr {
+    this.#slots[o] ??= this.#fix(add32(this.#state, this.#field16(UOP.operand[o])))
+    return this.#slots[o]
+  }
+  read(o: Operand, w: Width): Val {
+    const kind = this.#facts.kinds[o]
+    if (kind === 'i') return this.zext(w, V(op('i64', EXTEND_S, load32(4, this.#uop, UOP.immediate))))
+    if (kind === 'I') return V(load64(8, this.#uop, UOP.immediate64))
+    if (kind === 'r') return V(this.#fix(load64(bytes(w), this.#slot(o))))
+    const address = E(this.linearAddress(o))
+    if (this.#facts.access[o] !== 'rw') return this.load(w, V(address))
+    const opened = this.openStore(address, w / 8, true)
+    const { host } = opened
+    this.#opened[o] = opened
+    if (!this.#facts.locked) return V(this.#fix(load64(bytes(w), host)))
+    // A misaligned atomic access traps in WebAssembly; such an operand is exchanged without atomicity.
+    const aligned = op('i32', I32.eqz, op('i32', I32.and, host, i32(w / 8 - 1)))
+    const old = this.#variable(i64(0))
+    this.f.if(
+      aligned,
+      () => this.f.set(old, atomicLoad64(bytes(w), host)),
+      () => this.f.set(old, load64(bytes(w), host)),
+    )
+    this.#lockedOld = this.f.get(old, 'i64')
+    return V(this.#lockedOld)
+  }
+  write(o: Operand, w: Width, v: Val): void {
+    if (this.#facts.kinds[o] === 'r') {
+      this.f.store64(w === 32 ? 8 : bytes(w), this.#slot(o), E(v))
+      return
+    }
+    const opened = this.#opened[o]
+    if (opened === undefined) {
+      this.store(w, this.linearAddress(o), v)
+      return
+    }
+    const { host } = opened
+    if (!this.#facts.locked) {
+      this.f.store64(bytes(w), host, E(v))
+      this.commitStore(opened)
+      return
+    }
+    const value = this.#fix(E(v))
+    const old = this.#lockedOld!
+    const aligned = op('i32', I32.eqz, op('i32', I32.and, host, i32(w / 8 - 1)))
+    this.f.if(
+      aligned,
+      () => this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.#retry!),
+      () => this.f.store64(bytes(w), host, value),
+    )
+    this.commitStore(opened)
+  }
+  effectiveAddress(_o: Operand): Val {
+    const base = load64(8, add32(this.#state, this.#field16(UOP.base)))
+    const index = load64(8, add32(this.#state, this.#field16(UOP.index)))
+    const scaled = op('i64', I64.shl, index, load64(1, this.#uop, UOP.scale))
+    const displacement = load64(4, this.#uop, UOP.displacement, true)
+    return V(op('i64', I64.add, op('i64', I64.add, base, displacement), scaled))
+  }
+  linearAddress(o: Operand): Val {
+    if (this.#addresses[o] === undefined) {
+      const address = E(this.effectiveAddress(o))
+      const moved = this.#displaced[o]
+      this.#addresses[o] = this.#fix(moved === undefined ? address : op('i64', I64.add, address, moved))
+    }
+    return V(this.#addresses[o])
+  }
+  displace(o: Operand, by: Val): void {
+    this.#displaced[o] = E(by)
+  }
+
+  #register(n: number, w: Width): { offset: number; size: 1 | 2 | 4 | 8 } {
+    return { offset: STATE.gpr + n * 8, size: bytes(w) }
+  }
+  reg(n: number, w: Width): Val {
+    const { offset, size } = this.#register(n, w)
+    return V(this.#fix(load64(size, this.#state, offset)))
+  }
+  setReg(n: number, w: Width, v: Val): void {
+    const { offset, size } = this.#register(n, w)
+    this.f.store64(w === 32 ? 8 : size, this.#state, E(v), offset)
+  }
+
+  /** The TLB entry of a linear address. */
+  #entry(address: Expr): Expr {
+    const shift = 12 - Math.log2(TLB_ENTRY.size)
+    const index = op('i32', I32.and, op('i32', I32.shrU, wrap(address), i32(shift)), i32((TLB_ENTRIES - 1) * TLB_ENTRY.size))
+    return this.#fix(add32(this.#tlb, index))
+  }
+  /** True when the entry's tag covers the whole access; page-crossers compare unequal. */
+  #misses(entry: Expr, tag: number, address: Expr, size: number): Expr {
+    const last = size === 1 ? address : op('i64', I64.add, address, i64(size - 1))
+    const page = op('i64', I64.and, last, i64(-4096))
+    return op('i32', I64.ne, load64(8, entry, tag), page)
+  }
+  #hostHit(entry: Expr, address: Expr): Expr {
+    return add32(wrap(address), load32(4, entry, TLB_ENTRY.addend))
+  }
+  /** Host address to read `size` bytes from; faults leave the handler. */
+  openLoad(address: Expr, size: number): Expr {
+    const entry = this.#entry(address)
+    const host = this.#variable(this.#hostHit(entry, address))
+    this.f.if(this.#misses(entry, TLB_ENTRY.readTag, address, size), () => {
+      this.f.set(host, this.f.call(this.#core.loadSlow, 'i32', this.#state, address, i32(size)))
+      this.#raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+    })
+    return this.f.get(host, 'i32')
+  }
+  /** Host address to store to; `commitStore` must follow the store. */
+  openStore(address: Expr, size: number, preload: boolean): OpenStore {
+    const entry = this.#entry(address)
+    const host = this.#variable(this.#hostHit(entry, address))
+    const slow = this.#variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
+    this.f.if(this.f.get(slow, 'i32'), () => {
+      this.f.set(host, this.f.call(this.#core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)))
+      this.#raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+    })
+    return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
+  }
+  commitStore(opened: OpenStore): void {
+    this.f.if(opened.slow, () => this.f.do(this.#core.storeCommit, this.#state))
+  }
+  load(w: Width, address: Val): Val {
+    return V(this.#fix(load64(bytes(w), this.openLoad(this.#fix(E(address)), w / 8))))
+  }
+  store(w: Width, address: Val, v: Val): void {
+    const value = this.#fix(E(v))
+    const opened = this.openStore(this.#fix(E(address)), w / 8, false)
+    this.f.store64(bytes(w), opened.host, value)
+    this.commitStore(opened)
+  }
+
+  flag(f: Flag): Bool {
+    const carries = this.word64(STATE.flagCarries)
+    switch (f) {
+      case 'CF':
+        return this.keepBool(B(wrap(op('i64', I64.shrU, carries, i64(63)))))
+      case 'OF': {
+        const c = this.#fix(carries)
+        return this.keepBool(B(wrap(op('i64', I64.shrU, op('i64', I64.xor, c, op('i64', I64.shl, c, i64(1))), i64(63)))))
+      }
+      case 'ZF':
+        return this.keepBool(B(op('i32', I64.eqz, this.word64(STATE.flagResult))))
+      case 'SF':
+        return this.keepBool(
+          B(wrap(op('i64', I64.shrU, op('i64', I64.xor, this.word64(STATE.flagResult), this.word64(STATE.flagFixes)), i64(63)))),
+        )
+      case 'PF': {
+        const ones = wrap(op('i64', I64.popcnt, op('i64', I64.and, this.word64(STATE.flagResult), i64(255))))
+        const fix = op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(2))
+        return this.keepBool(B(op('i32', I32.and, op('i32', I32.xor, op('i32', I32.xor, ones, fix), i32(1)), i32(1))))
+      }
+      case 'AF':
+        return this.keepBool(B(op('i32', I32.and, op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(4)), i32(1))))
+    }
+  }
+  /** carries with the given CF and OF. */
+  #carries(cf: Bool, of: Bool): Expr {
+    const c = this.#fix(extendU(E(cf)))
+    const o = extendU(E(of))
+    return op('i64', I64.or, op('i64', I64.shl, c, i64(63)), op('i64', I64.shl, op('i64', I64.xor, c, o), i64(62)))
+  }
+  setFlags(flags: Partial<Record<Flag, Bool>>): void {
+    const { CF, OF } = flags
+    const others = flags.ZF !== undefined || flags.SF !== undefined || flags.PF !== undefined || flags.AF !== undefined
+    let result: Expr | undefined
+    let fixes: Expr | undefined
+    if (others) {
+      const value = (f: 'ZF' | 'SF' | 'PF' | 'AF') => this.#fix(extendU(E(flags[f] ?? this.flag(f))))
+      const zf = value('ZF')
+      const sf = value('SF')
+      const pf = value('PF')
+      const af = value('AF')
+      // result is 0 or 1; the low byte's parity is then that of ZF, and the fixes say where SF and PF differ.
+      result = this.#fix(op('i64', I64.xor, zf, i64(1)))
+      const parity = op('i64', I64.shl, op('i64', I64.xor, pf, zf), i64(2))
+      fixes = this.#fix(
+        op('i64', I64.or, op('i64', I64.or, parity, op('i64', I64.shl, af, i64(4))), op('i64', I64.shl, sf, i64(63))),
+      )
+    }
+    if (CF !== undefined || OF !== undefined)
+      this.setWord64(STATE.flagCarries, this.#carries(CF ?? this.flag('CF'), OF ?? this.flag('OF')))
+    if (result !== undefined && fixes !== undefined) {
+      this.setWord64(STATE.flagResult, result)
+      this.setWord64(STATE.flagFixes, fixes)
+    }
+  }
+  #aligned(w: Width, vector: Expr): Expr {
+    return w === 64 ? vector : op('i64', I64.shl, vector, i64(64 - w))
+  }
+  #arithmetic(w: Width, a: Val, b: Val, z: Val, vector: Expr): void {
+    this.setWord64(STATE.flagCarries, this.#aligned(w, vector))
+    this.setWord64(STATE.flagResult, E(this.sext(w, z)))
+    this.setWord64(STATE.flagFixes, E(this.and(this.xor(this.xor(a, b), z), this.const(16))))
+  }
+  flagsOfAdd(w: Width, a: Val, b: Val, z: Val): void {
+    // Carry out of each bit: both set, or one set and the sum bit clear.
+    const vector = this.or(this.and(a, b), this.and(this.or(a, b), this.not(z)))
+    this.#arithmetic(w, a, b, z, E(vector))
+  }
+  flagsOfSub(w: Width, a: Val, b: Val, z: Val): void {
+    const vector = this.or(this.and(this.not(a), b), this.and(this.not(this.xor(a, b)), z))
+    this.#arithmetic(w, a, b, z, E(vector))
+  }
+  flagsOfLogic(w: Width, z: Val): void {
+    this.setWord64(STATE.flagCarries, i64(0))
+    this.setWord64(STATE.flagResult, E(this.sext(w, z)))
+    this.setWord64(STATE.flagFixes, i64(0))
+  }
+  flagsOfResult(w: Width, z: Val, af: Bool, cf: Bool, of: Bool): void {
+    this.setWord64(STATE.flagCarries, this.#carries(cf, of))
+    this.setWord64(STATE.flagResult, E(this.sext(w, z)))
+    this.setWord64(STATE.flagFixes, E(this.shl(this.word(af), this.const(4))))
+  }
+  condition(cc: Condition): Bool {
+    const index = CONDITIONS.indexOf(cc)
+    const positive = this.#positive(index & ~1)
+    return index & 1 ? this.isNot(positive) : positive
+  }
+  #positive(index: number): Bool {
+    const less = () => this.differ(this.flag('SF'), this.flag('OF'))
+    switch (index) {
+      case 0:
+        return this.flag('OF')
+      case 2:
+        return this.flag('CF')
+      case 4:
+        return this.flag('ZF')
+      case 6:
+        return this.anyOf(this.flag('CF'), this.flag('ZF'))
+      case 8:
+        return this.flag('SF')
+      case 10:
+        return this.flag('PF')
+      case 12:
+        return less()
+      default:
+        return this.anyOf(this.flag('ZF'), less())
+    }
+  }
+  direction(): Val {
+    // DF is bit 10: 1 - 2 * DF.
+    const df = this.and(this.shr(V(this.word64(STATE.systemFlags)), this.const(9)), this.const(2))
+    return this.sub(this.const(1), df)
+  }
+
+  stackPointer(): Val {
+    const rsp = this.#field('gpr', 4)
+    return V(this.#fix(this.long ? rsp : op('i64', I64.and, rsp, this.word64(STATE.stackMask))))
+  }
+  setStackPointer(v: Val): void {
+    if (this.long) return this.setReg(4, 64, v)
+    const mask = this.#fix(this.word64(STATE.stackMask))
+    const kept = op('i64', I64.and, this.#field('gpr', 4), op('i64', I64.xor, mask, i64(-1)))
+    this.setReg(4, 64, V(op('i64', I64.or, kept, op('i64', I64.and, E(v), mask))))
+  }
+  #stackAddress(w: Width, pointer: Val, write: boolean): Expr {
+    if (this.long) return E(pointer)
+    const offset = op('i64', I64.and, E(pointer), this.word64(STATE.stackMask))
+    return this.segmented(i32(SEGMENT.SS), offset, i32(w / 8), write)
+  }
+  stackLoad(w: Width, pointer: Val): Val {
+    return this.load(w, V(this.#stackAddress(w, pointer, false)))
+  }
+  stackStore(w: Width, pointer: Val, v: Val): void {
+    const value = this.#fix(E(v))
+    this.store(w, V(this.#stackAddress(w, pointer, true)), V(value))
+  }
+  /** Linear address of segment:offset, checked. */
+  segmented(segment: Expr, offset: Expr, size: Expr, write: boolean | Expr): Expr {
+    const flag = typeof write === 'boolean' ? i32(write ? 1 : 0) : write
+    const linear = this.#fix(this.f.call(this.#core.segmentAddress, 'i64', this.#state, segment, offset, size, flag))
+    this.#raiseIf(op('i32', I64.eq, linear, i64(-1)))
+    return linear
+  }
+
+  nextRip(): Val {
+    return V(this.#fix(this.#ripAfter(i64(0))))
+  }
+  /** Instruction pointer after this instruction, plus something: relative to the code segment outside 64-bit code. */
+  #ripAfter(more: Expr): Expr {
+    const offset = extendU(add32(this.#field16(UOP.pageOffset), load32(1, this.#uop, UOP.length)))
+    const next = op('i64', I64.add, op('i64', I64.add, this.#page, offset), more)
+    if (this.long) return next
+    const mask = this.#width === 16 ? 0xffffn : 0xffffffffn
+    return op('i64', I64.and, op('i64', I64.sub, next, this.#field('segBase', SEGMENT.CS)), i64(mask))
+  }
+  branchTarget(): Val {
+    return V(this.#ripAfter(op('i64', EXTEND_S, load32(4, this.#uop, UOP.displacement))))
+  }
+  jump(target: Val): void {
+    if (this.#place.kind === 'function') {
+      const linear = this.long ? E(target) : extendU(wrap(op('i64', I64.add, E(target), this.#field('segBase', SEGMENT.CS))))
+      this.setWord64(STATE.rip, linear)
+      this.f.return(i32(OUTCOME.jump))
+      return
+    }
+    this.f.set(this.#place.target, E(target))
+    this.f.br(this.#place.jump)
+  }
+  branch(): void {
+    if (this.#place.kind === 'function') {
+      this.jump(this.branchTarget())
+      return
+    }
+    const { f } = this
+    const { fuel, target, next, jumpLink } = this.#place
+    // A known target on the same page is gone to at once while there is fuel.
+    const link = this.#fix(load32(4, this.#uop, UOP.link))
+    f.set(fuel, op('i32', I32.sub, f.get(fuel, 'i32'), i32(1)))
+    f.if(op('i32', I32.and, op('i32', I32.ne, link, i32(0)), op('i32', 0x4a, f.get(fuel, 'i32'), i32(0))), () => {
+      f.set(this.#uop.imm as number, link)
+      f.br(next)
+    })
+    f.set(target, E(this.branchTarget()))
+    f.br(jumpLink)
+  }
+  again(): void {
+    if (this.#place.kind === 'function') {
+      this.f.return(i32(OUTCOME.again))
+      return
+    }
+    const { fuel, next, jump, target } = this.#place
+    this.f.set(fuel, op('i32', I32.sub, this.f.get(fuel, 'i32'), i32(1)))
+    this.f.brIf(op('i32', 0x4a, this.f.get(fuel, 'i32'), i32(0)), next)
+    this.f.set(target, op('i64', I64.add, this.#page, extendU(this.#field16(UOP.pageOffset))))
+    this.f.br(jump)
+  }
+
+  addressReg(n: number): Val {
+    const size = this.#facts.addressSize
+    return this.reg(n, size)
+  }
+  setAddressReg(n: number, v: Val): void {
+    const size = this.#facts.addressSize
+    this.setReg(n, size, this.zext(size, v))
+  }
+  sourceAddress(): Val {
+    const offset = this.addressReg(6)
+    if (this.long) {
+      // `base` holds the offset of the segment base in the state block.
+      const segment = load64(8, add32(this.#state, this.#field16(UOP.base)))
+      return V(this.#fix(op('i64', I64.add, segment, E(offset))))
+    }
+    return V(this.segmented(this.#field16(UOP.operand[0]), E(offset), load32(1, this.#uop, UOP.scale), false))
+  }
+  destinationAddress(): Val {
+    const offset = this.addressReg(7)
+    if (this.long) return offset
+    // Reading forms check for reading only; a destination that is compared is in ES all the same.
+    return V(this.segmented(i32(SEGMENT.ES), E(offset), load32(1, this.#uop, UOP.scale), this.#field16(UOP.operand[1])))
+  }
+}

@@ -1,0 +1,65 @@
+/** String instructions and their REP forms (SDM vol. 2: MOVS STOS LODS CMPS SCAS). One element a step: interrupts come between steps. */
+import type { Meaning, Vocabulary, Width } from '../read/vocabulary.ts'
+
+const RCX = 1
+const RSI = 6
+const RDI = 7
+
+type Body = (s: Vocabulary, w: Width) => void
+const advance = (s: Vocabulary, w: Width, ...registers: number[]) => {
+  const stride = s.keep(s.mul(s.direction(), s.const(w / 8)))
+  for (const n of registers) s.setAddressReg(n, s.add(s.addressReg(n), stride))
+}
+
+const movs: Body = (s, w) => {
+  s.store(w, s.destinationAddress(), s.load(w, s.sourceAddress()))
+  advance(s, w, RSI, RDI)
+}
+const stos: Body = (s, w) => {
+  s.store(w, s.destinationAddress(), s.reg(0, w))
+  advance(s, w, RDI)
+}
+const lods: Body = (s, w) => {
+  const v = s.load(w, s.sourceAddress())
+  s.setReg(0, w, v)
+  advance(s, w, RSI)
+}
+const cmps: Body = (s, w) => {
+  const a = s.load(w, s.sourceAddress())
+  const b = s.load(w, s.destinationAddress())
+  advance(s, w, RSI, RDI)
+  s.flagsOfSub(w, a, b, s.keep(s.zext(w, s.sub(a, b))))
+}
+const scas: Body = (s, w) => {
+  const a = s.reg(0, w)
+  const b = s.load(w, s.destinationAddress())
+  advance(s, w, RDI)
+  s.flagsOfSub(w, a, b, s.keep(s.zext(w, s.sub(a, b))))
+}
+
+/** One step of a repeated form: nothing when the count is zero; else a step, and again while it goes on. */
+const repeated = (body: Body, until: 'E' | 'NE' | undefined): Meaning => ({
+  access: [],
+  run: (s, w) =>
+    s.when(s.ne(s.addressReg(RCX), s.const(0)), () => {
+      body(s, w)
+      const left = s.keep(s.sub(s.addressReg(RCX), s.const(1)))
+      s.setAddressReg(RCX, left)
+      const more = s.ne(left, s.const(0))
+      s.when(until === undefined ? more : s.allOf(more, s.condition(until === 'E' ? 'NE' : 'E')), () => s.again())
+    }),
+})
+
+/** Keys: the mnemonic, with ' REP' (F3) or ' REPNE' (F2) for the repeated forms. */
+export const string: Record<string, Meaning> = {}
+for (const [name, body, compares] of [
+  ['MOVS', movs, false],
+  ['STOS', stos, false],
+  ['LODS', lods, false],
+  ['CMPS', cmps, true],
+  ['SCAS', scas, true],
+] as const) {
+  string[name] = { access: [], run: body }
+  string[`${name} REP`] = repeated(body, compares ? 'NE' : undefined)
+  string[`${name} REPNE`] = repeated(body, compares ? 'E' : undefined)
+}

@@ -1,0 +1,44 @@
+/** A vCPU's thread: builds the CPU over the shared machine memory, reports ready, and runs until terminated. */
+import { parentPort, workerData } from 'node:worker_threads'
+import { createLog, type LogLevel } from '../../base/log.ts'
+import { type MachineLayout, MachineMemory } from '../../base/machine-memory.ts'
+import type { FrozenExits } from '../../engine/plugin.ts'
+import { systemClock } from './clock.ts'
+import { ExitTable } from './exit-table.ts'
+import { SoftwareVcpu } from './vcpu.ts'
+
+export interface VcpuWorkerData {
+  readonly memory: WebAssembly.Memory
+  readonly layout: MachineLayout
+  readonly index: number
+  readonly module: WebAssembly.Module
+  readonly exits: FrozenExits
+  /** Host monotonic time in ns at which system time was 0. */
+  readonly epochNs: bigint
+}
+
+export type VcpuMessage =
+  | { readonly type: 'ready' }
+  | { readonly type: 'shutdown'; readonly reason: number; readonly detail: string | undefined }
+  | { readonly type: 'log'; readonly level: LogLevel; readonly line: string }
+  | { readonly type: 'failed'; readonly message: string; readonly stack: string | undefined }
+
+const post = (message: VcpuMessage): void => parentPort!.postMessage(message)
+
+async function main(): Promise<void> {
+  const data = workerData as VcpuWorkerData
+  const memory = new MachineMemory(data.memory, data.layout)
+  const log = createLog((level, line) => post({ type: 'log', level, line }))
+  const vcpu = new SoftwareVcpu(memory, data.index, data.module, log, systemClock(data.epochNs), {
+    shutdown: (reason, detail) => post({ type: 'shutdown', reason, detail }),
+  })
+  vcpu.exits = await ExitTable.load(vcpu, data.exits)
+  vcpu.prepare()
+  post({ type: 'ready' })
+  vcpu.run()
+}
+
+main().catch((error: unknown) => {
+  const { message, stack } = error instanceof Error ? error : new Error(String(error))
+  post({ type: 'failed', message, stack })
+})
