@@ -134,7 +134,7 @@ export class GuestBuilder extends Assembler {
 
   /**
    * `body` must fault as expected; what it left in the registers is there afterwards (RAX lost before it).
-   * It may enter user mode: the fault brings it back.
+   * It may enter user mode: the fault brings it back. Vectors with a `handler` go there instead.
    */
   fault(expected: ExpectedFault, body: () => void): this {
     const caught = this.unique('caught')

@@ -8,7 +8,7 @@
 import { type Assembler, at, label, mem } from '../../plugins/cpu-software/isa/assemble.ts'
 import { HVM_PARAM } from '../../xen/abi/hvm/params.ts'
 import { xencons_interface } from '../../xen/abi/io/console.ts'
-import { LOAD_ADDRESS, PLAYGROUND, PLAYGROUND_PAGES, SELECTOR } from './layout.ts'
+import { PLAYGROUND, PLAYGROUND_PAGES, SELECTOR } from './layout.ts'
 
 /** Hypercalls and sub-operations the runtime makes (xen.h, sched.h, event_channel.h, hvm_op.h). */
 export const CALL = {
@@ -74,7 +74,7 @@ export function emitStart(a: Assembler): void {
   a.mode(64).label('start64')
   emitDataSegments(a)
   a.emit('MOV', 'rsp', label('stack'))
-  a.emit('MOV', 'eax', SELECTOR.tss).emit('LTR', 'ax')
+  a.emit('MOV', 'eax', SELECTOR.tss).emit('LTR', 'ax').emit('XOR', 'eax', 'eax').emit('LLDT', 'ax')
   emitIdt(a)
   a.emit('LIDT', at('idt_pointer')).emit('CALL', label('find_console')).emit('CALL', label('main'))
   a.jmp('verdict')
@@ -173,17 +173,19 @@ function emitExceptions(a: Assembler): void {
   }
   a.label('exception')
   for (const register of SAVED) a.emit('PUSH', register)
-  a.emit('CMP', at('recover', { size: 64 }), 0).jcc('NZ', 'recovering')
   a.emit('MOV', 'ecx', mem({ base: 'rsp', disp: FRAME.vector }))
   a.emit('MOV', 'rax', mem({ index: 'rcx', scale: 8, disp: label('handlers') }))
-  a.emit('TEST', 'rax', 'rax').jcc('Z', 'unexpected')
+  a.emit('TEST', 'rax', 'rax').jcc('Z', 'unhandled')
   a.emit('MOV', 'rdi', 'rsp').emit('CALL', 'rax')
   a.label('exception_return')
   for (const register of SAVED.toReversed()) a.emit('POP', register)
   a.emit('ADD', 'rsp', 16).emit('IRETQ')
 
+  a.label('unhandled')
+    .emit('CMP', at('recover', { size: 64 }), 0)
+    .jcc('Z', 'unexpected')
+
   // A fault that was expected: note it down, go on at `recover` in ring 0 with the registers of the fault.
-  a.label('recovering')
   const notes = [
     ['vector', FRAME.vector],
     ['error', FRAME.error],
