@@ -48,22 +48,27 @@ export interface PvhGuest {
 export function buildPvhGuest(memory: MachineMemory, input: PvhGuestInput): PvhGuest {
   const { ramBytes } = memory
   if (input.cmdline.includes('\0')) throw bootErrors.XT_BOOT_CMDLINE_HAS_NUL()
-  const kernel = readKernel(input.kernel, input.kernelName, ramBytes)
+  const { kernel, unpacked } = readKernel(input.kernel, input.kernelName, ramBytes)
   const cmdline = new TextEncoder().encode(input.cmdline)
   const memoryMap = pvhMemoryMap(ramBytes)
-  const ramdisks = offeredRamdisks(input.ramdisk, ramBytes)
+  // A gzip ramdisk is given unpacked if that fits, else as it is for the guest to unpack.
+  const ramdisks: Uint8Array[] = input.ramdisk?.length ? [input.ramdisk] : []
+  const unpackedRamdisk = ramdisks[0] && gunzipRamdisk(ramdisks[0], ramBytes)
+  if (unpackedRamdisk !== undefined) ramdisks.unshift(unpackedRamdisk)
   const placement = placePvhGuest(kernel, input.kernelName, ramBytes, {
     startInfo: startInfoSize({ cmdline, memoryMap, modules: { length: Math.min(ramdisks.length, 1) } }),
     ramdisks: ramdisks.map((bytes) => bytes.length),
   })
 
   for (const segment of kernel.segments) writeSegment(memory, segment)
+  if (unpacked !== undefined) release(unpacked)
   const modules: { start: number; size: number }[] = []
   if (placement.ramdisk !== undefined) {
     const bytes = ramdisks[placement.ramdisk.index]!
     write(memory, placement.ramdisk.start, bytes)
     modules.push({ start: placement.ramdisk.start, size: bytes.length })
   }
+  if (unpackedRamdisk !== undefined) release(unpackedRamdisk)
   const startInfo = buildStartInfo(placement.startInfo, { cmdline, memoryMap, rsdp: ACPI_AREA.rsdp, modules })
   write(memory, placement.startInfo, startInfo)
   for (let gpa: number = ACPI_AREA.start; gpa < ACPI_AREA.end; gpa += PAGE_SIZE)
@@ -80,13 +85,6 @@ export function buildPvhGuest(memory: MachineMemory, input: PvhGuestInput): PvhG
   }
 }
 
-/** A gzip ramdisk is given unpacked if that fits, else as it is for the guest to unpack. */
-function offeredRamdisks(file: Uint8Array | undefined, limit: number): readonly Uint8Array[] {
-  if (file === undefined || file.length === 0) return []
-  const unpacked = gunzipRamdisk(file, limit)
-  return unpacked === undefined ? [file] : [unpacked, file]
-}
-
 function writeSegment(memory: MachineMemory, segment: KernelSegment): void {
   write(memory, segment.paddr, segment.data)
   const zeros = new Uint8Array(PAGE_SIZE)
@@ -97,6 +95,13 @@ function writeSegment(memory: MachineMemory, segment: KernelSegment): void {
 
 function write(memory: MachineMemory, gpa: number, bytes: Uint8Array): void {
   if (!memory.write(gpa, bytes)) throw new Error(`guest memory at 0x${gpa.toString(16)} is not mapped`)
+}
+
+/** Gives a big buffer of ours back now: a process that idles may not collect its garbage for a long time. */
+function release(bytes: Uint8Array): void {
+  const { buffer } = bytes
+  // A view on part of a buffer may share it with others.
+  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) buffer.transfer(0)
 }
 
 /** Puts a zeroed page at a frame outside RAM; one that is there already from an earlier start is used again. */

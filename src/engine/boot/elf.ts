@@ -70,8 +70,13 @@ export function parseElfKernel(file: Uint8Array, name: string): ElfKernel {
     }
   }
   if (entry === undefined) throw bootErrors.XT_BOOT_KERNEL_NOT_PVH(name, elf.bits)
-  const start = Math.min(...segments.map((s) => s.paddr))
-  const end = Math.max(...segments.map((s) => s.paddr + s.memSize))
+  const sorted = segments.toSorted((a, b) => a.paddr - b.paddr)
+  // Also a bound on the bytes to write, which the number of headers alone does not give.
+  if (sorted.some((s, i) => i > 0 && sorted[i - 1]!.paddr + sorted[i - 1]!.memSize > s.paddr)) {
+    throw bootErrors.XT_BOOT_BAD_ELF(name, 'two of its segments overlap')
+  }
+  const [first, last] = [sorted[0]!, sorted.at(-1)!]
+  const [start, end] = [first.paddr, last.paddr + last.memSize]
   if (entry < start || entry >= end)
     throw bootErrors.XT_BOOT_BAD_ELF(name, 'its PVH entry lies outside its segments')
   return { bits: elf.bits, segments, start, end, entry }

@@ -7,14 +7,20 @@ import { decompress, formatOf } from './decompress.ts'
 import { type ElfKernel, isElf, parseElfKernel } from './elf.ts'
 import { bootErrors } from './errors.ts'
 
+export interface ReadKernel {
+  readonly kernel: ElfKernel
+  /** What the kernel's segments are views of, where it was unpacked: nobody else holds it. */
+  readonly unpacked: Uint8Array | undefined
+}
+
 /**
  * @param limit the most bytes the kernel may unpack to
  * @throws XtError of bootErrors
  */
-export function readKernel(file: Uint8Array, name: string, limit: number): ElfKernel {
+export function readKernel(file: Uint8Array, name: string, limit: number): ReadKernel {
   const hasSetup = isBzImage(file)
   const payload = hasSetup ? bzImagePayload(file, name) : file
-  if (isElf(payload)) return parseElfKernel(payload, name)
+  if (isElf(payload)) return { kernel: parseElfKernel(payload, name), unpacked: undefined }
   const format = formatOf(payload)
   if (format === undefined) {
     if (!hasSetup) throw bootErrors.XT_BOOT_NOT_A_KERNEL(name)
@@ -23,5 +29,5 @@ export function readKernel(file: Uint8Array, name: string, limit: number): ElfKe
   }
   const unpacked = decompress(payload, format, { name, limit, hasSizeTrailer: hasSetup })
   if (!isElf(unpacked)) throw bootErrors.XT_BOOT_NOT_A_KERNEL(name)
-  return parseElfKernel(unpacked, name)
+  return { kernel: parseElfKernel(unpacked, name), unpacked }
 }

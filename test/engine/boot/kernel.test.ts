@@ -26,7 +26,7 @@ for (const bits of [32, 64] as const) {
         { paddr: 0x200000, data, memSize: 9000 },
         { paddr: 0x100000, data: data.subarray(0, 16) },
       ]
-      const kernel = readKernel(elfFile({ bits, notesIn, entry: 0x200010, segments }), 'k', LIMIT)
+      const { kernel } = readKernel(elfFile({ bits, notesIn, entry: 0x200010, segments }), 'k', LIMIT)
       t.match(kernel, { bits, entry: 0x200010, start: 0x100000, end: 0x200000 + 9000 })
       t.strictSame(
         kernel.segments.map((s) => ({ paddr: s.paddr, memSize: s.memSize, data: s.data.slice() })),
@@ -40,13 +40,13 @@ for (const bits of [32, 64] as const) {
 }
 
 t.test('an entry note of eight bytes is read as well', async (t) => {
-  t.equal(readKernel(elfFile({ entry: 0x100004, entryBytes: 8 }), 'k', LIMIT).entry, 0x100004)
+  t.equal(readKernel(elfFile({ entry: 0x100004, entryBytes: 8 }), 'k', LIMIT).kernel.entry, 0x100004)
 })
 
 t.test('a bzImage gives the kernel inside, packed or not, and so does a packed ELF file', async (t) => {
   const elf = elfFile()
   for (const file of [bzImage(elf), bzImage(gzipSync(elf)), gzipSync(elf)]) {
-    t.equal(readKernel(file, 'k', LIMIT).entry, 0x100000)
+    t.equal(readKernel(file, 'k', LIMIT).kernel.entry, 0x100000)
   }
 })
 
@@ -56,7 +56,7 @@ t.test('setup_sects 0 means four sectors', async (t) => {
   file.set(bzImage(payload).subarray(0, 0x300))
   file[0x1f1] = 0
   file.set(payload, 5 * 512 + 0x40)
-  t.equal(readKernel(file, 'k', LIMIT).entry, 0x100000)
+  t.equal(readKernel(file, 'k', LIMIT).kernel.entry, 0x100000)
 })
 
 t.test('each kind of bad file has its own error, which names the file and says what to do', async (t) => {
@@ -82,6 +82,16 @@ t.test('each kind of bad file has its own error, which names the file and says w
     [
       'XT_BOOT_BAD_ELF',
       elfFile({ entry: 0x100000, segments: [{ paddr: 0x100000, data: new Uint8Array(9), memSize: 8 }] }),
+    ],
+    [
+      'XT_BOOT_BAD_ELF',
+      elfFile({
+        entry: 0x100000,
+        segments: [
+          { paddr: 0x100fff, data: new Uint8Array(4) },
+          { paddr: 0x100000, data: new Uint8Array(4096) },
+        ],
+      }),
     ],
   ]
   for (const [code, file] of cases) {
