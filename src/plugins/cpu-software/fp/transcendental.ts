@@ -134,7 +134,8 @@ function ofAngle(c: FpContext, x: Unpacked, atZero: bigint, of: (a: Angle) => bi
   return of(angle(x))
 }
 
-const F80_ONE = 0x3fff_8000_0000_0000_0000n
+/** 1.0 */
+export const F80_ONE = 0x3fff_8000_0000_0000_0000n
 
 export function sin(c: FpContext, a: bigint): bigint | undefined {
   return ofAngle(c, unpack(c, f80, a), a, (angle) => sineAt(c, angle, 0))

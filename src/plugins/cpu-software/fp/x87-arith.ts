@@ -4,7 +4,7 @@ import { fromInteger, widen } from './convert.ts'
 import { denormalEnds, type Format, type FpContext, f80, type Rounding, unpack } from './format.ts'
 import { add, div, extract, mul, remainder, roundToIntegral, scale, sqrt, sub } from './softfloat.ts'
 import { C0, C1, C2, C3, type FpCpu, getFsw, getSt, isEmpty, setFsw, setSt } from './state.ts'
-import { atan2, cos, exp2m1, sin, tan, yLog2x, yLog2xPlus1 } from './transcendental.ts'
+import { atan2, cos, exp2m1, F80_ONE, sin, tan, yLog2x, yLog2xPlus1 } from './transcendental.ts'
 import {
   compute,
   context,
@@ -153,8 +153,6 @@ function replaceAndPush(
     return DONE
   }
 }
-
-const F80_ONE = 0x3fff_8000_0000_0000_0000n
 
 export const tangent = replaceAndPush((c, a) => {
   const value = tan(c, a)

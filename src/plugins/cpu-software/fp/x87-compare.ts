@@ -1,7 +1,7 @@
 /** x87 comparisons, FTST, FXAM and conditional moves. Intel SDM volume 1, sections 8.1.4, 8.3.3 and 8.3.6. */
 
 import { fromInteger, widen } from './convert.ts'
-import { DE, FINITE, type Format, f80, INFINITE, UNSUPPORTED, unpack, ZERO } from './format.ts'
+import { DE, FINITE, type Format, f80, INFINITE, QNAN, SNAN, UNSUPPORTED, unpack, ZERO } from './format.ts'
 import { compare, type Relation } from './softfloat.ts'
 import { C0, C1, C2, C3, type FpCpu, getSt, isEmpty, setSt } from './state.ts'
 import {

@@ -1,11 +1,21 @@
 /** x87 loads, stores, exchange, constants and stack control. Intel SDM volume 1, sections 8.3.3 and 8.3.4. */
 
-import { BCD_INDEFINITE, fromBcd, fromInteger, integerIndefinite, narrow, toBcd, toInteger, widen } from './convert.ts'
+import {
+  BCD_INDEFINITE,
+  fromBcd,
+  fromInteger,
+  integerIndefinite,
+  narrow,
+  toBcd,
+  toInteger,
+  widen,
+} from './convert.ts'
 import {
   DE,
   type Format,
   type FpContext,
   f80,
+  hasNoValue,
   IE,
   OE,
   PE,
@@ -13,13 +23,13 @@ import {
   SNAN,
   UE,
   unpack,
+  ZE,
 } from './format.ts'
-import { type FpCpu, getSt, getTop, isEmpty, setInUse, setSt, setTop } from './state.ts'
+import { getSt, getTop, isEmpty, setInUse, setSt, setTop } from './state.ts'
 import { constant, constants } from './transcendental.ts'
 import {
   compute,
   DONE,
-  type FpOutcome,
   INDEFINITE,
   popTimes,
   pushComputed,
@@ -31,7 +41,7 @@ import {
 
 /** Notes that a memory operand was denormal, unless something weightier was found; see `widen`. */
 export function noteDenormalOperand(c: FpContext, wasDenormal: boolean, result: bigint): void {
-  if (!wasDenormal || (c.flags & IE) !== 0 || hasNoValue(unpack(c, f80, result))) return
+  if (!wasDenormal || (c.flags & (IE | ZE)) !== 0 || hasNoValue(unpack(c, f80, result))) return
   c.flags |= DE
   if ((c.unmasked & DE) === 0) return
   c.flags &= ~(OE | UE | PE)
@@ -92,7 +102,9 @@ export function storeRegister(pops: number): X87Run {
 /** FIST(P), FISTTP (with a fixed rounding). */
 export function storeInteger(bits: 16 | 32 | 64, pops: number, rounding?: Rounding): X87Run {
   return (cpu) =>
-    storeComputed(cpu, pops, integerIndefinite(bits), (c, value) => toInteger(c, f80, value, bits, rounding ?? c.rounding))
+    storeComputed(cpu, pops, integerIndefinite(bits), (c, value) =>
+      toInteger(c, f80, value, bits, rounding ?? c.rounding),
+    )
 }
 
 /** FBSTP */

@@ -60,8 +60,8 @@ for (const { name, code, exact } of forms) {
         const fx = readFx(host[i]!.fx)
         const [a, b] = [numberOf(BigInt.asUintN(32, fx.xmm[0]!)), numberOf(ours(name, src))]
         // Around 2^-126, an approximation may or may not be small enough to be flushed to zero.
-      const flushed = Math.abs(a) + Math.abs(b) <= 2 ** -125
-      const close = Object.is(a, b) || flushed || Math.abs(a - b) <= 2 * BOUND * Math.abs(a)
+        const flushed = Math.abs(a) + Math.abs(b) <= 2 ** -125
+        const close = Object.is(a, b) || flushed || Math.abs(a - b) <= 2 * BOUND * Math.abs(a)
         return close && fx.mxcsr === 0x1f80 ? [] : [`${src.toString(16)}: host ${a}, ours ${b}`]
       })
       t.same(wrong, [])

@@ -8,6 +8,7 @@ import {
   getFsw,
   getFtw,
   getSt,
+  hasPendingException,
   resetFpState,
   setFcw,
   setFsw,
@@ -15,6 +16,8 @@ import {
   setPhysical,
 } from '../../../../src/plugins/cpu-software/fp/state.ts'
 import { x87Instructions } from '../../../../src/plugins/cpu-software/fp/x87.ts'
+import type { FpOutcome, X87Operand } from '../../../../src/plugins/cpu-software/fp/x87-execution.ts'
+import { ROWS } from '../../../../src/plugins/cpu-software/isa/table.ts'
 import { fxImage, readFx } from '../../../host-oracle/fx-image.ts'
 import { CODE_ADDRESS, type HostCase, type HostResult, MEMORY_ADDRESS } from '../../../host-oracle/oracle.ts'
 import { operand, operandPair, type Source } from './operands.ts'
@@ -47,7 +50,7 @@ export interface X87After {
 
 const FLAGS = 0x8d5
 const OLD_MEMORY = 0xa5a5_a5a5_a5a5_a5a5_a5a5n
-const BYTES_OF_INT = { m16int: 2, m32int: 4, m64int: 8 } as const
+const BITS_OF_INT = { m16: 16, m32: 32, m64: 64 } as const
 
 function memoryOperand(s: Source, encoding: X87Encoding): bigint {
   switch (encoding.memory) {
@@ -58,7 +61,7 @@ function memoryOperand(s: Source, encoding: X87Encoding): bigint {
     case 'f80':
       return operand(s, f80)
     case 'int': {
-      const bits = 8 * BYTES_OF_INT[encoding.form.split(' ')[1] as keyof typeof BYTES_OF_INT]
+      const bits = BITS_OF_INT[encoding.form.split(' ')[1] as keyof typeof BITS_OF_INT]
       return BigInt.asUintN(bits, BigInt.asIntN(bits, s.bits(bits)) >> BigInt(s.below(bits)))
     }
     case 'bcd': {
@@ -156,24 +159,29 @@ export function cpuOf(x: Omit<X87Trial, 'encoding' | 'i' | 'memory' | 'eflags'>)
 export function ourAfter(x: X87Trial): X87After {
   const instruction = x87Instructions.get(x.encoding.form)
   if (instruction === undefined) throw new Error(`${x.encoding.form} is not in the table`)
+  const row = ROWS.find((r) => r.form === x.encoding.form)
+  const memoryOperand = row?.operands[0]
+  const bits = memoryOperand?.memWidth ?? 0
   const cpu = cpuOf(x)
   const [first, second = 0] = codeOf(x)
-  const outcome = instruction.run(cpu, {
+  const fault = instruction.waits && hasPendingException(cpu)
+  const operand: X87Operand = {
     i: x.i,
-    memory: BigInt.asUintN(8 * instruction.loads, x.memory),
+    memory: memoryOperand?.access === 'r' ? BigInt.asUintN(bits, x.memory) : 0n,
     eflags: x.eflags,
     pointers: {
-      opcode: ((first! & 7) << 8) | second,
+      opcode: () => ((first! & 7) << 8) | second,
       cs: 0,
       ip: BigInt(CODE_ADDRESS),
       ...(x.encoding.digit === undefined ? {} : { data: { ds: 0, address: BigInt(MEMORY_ADDRESS) } }),
     },
-  })
+  }
+  const outcome: FpOutcome = fault ? {} : instruction.run(cpu, operand)
   const toAx = x.encoding.form === 'FNSTSW AX'
   const before = x.encoding.memory === undefined ? OLD_MEMORY : x.memory
-  const keep = (before >> BigInt(8 * instruction.stores)) << BigInt(8 * instruction.stores)
+  const keep = (before >> BigInt(bits)) << BigInt(bits)
   return {
-    fault: outcome.fault,
+    fault,
     fcw: getFcw(cpu),
     fsw: getFsw(cpu),
     ftw: getFtw(cpu),
