@@ -38,8 +38,10 @@ export async function attachConsole(path: string, session: ConsoleSession): Prom
   try {
     socket.write(consoleLine({ mode: session.mode, replay: session.replay }))
     const early = await greet(socket, session.name)
+    const { stdin = process.stdin } = session
+    using terminal = stdin.isTTY ? new RawTerminal(stdin as TtyReadStream) : undefined
     await session.onAttached?.()
-    return await converse(socket, early, session)
+    return await converse(socket, early, session, terminal !== undefined)
   } finally {
     // What was typed last still goes out.
     socket.destroySoon()
@@ -80,9 +82,13 @@ function greet(socket: Socket, name: string): Promise<Uint8Array> {
   })
 }
 
-function converse(socket: Socket, early: Uint8Array, session: ConsoleSession): Promise<ConsoleEnd> {
+function converse(
+  socket: Socket,
+  early: Uint8Array,
+  session: ConsoleSession,
+  isTerminal: boolean,
+): Promise<ConsoleEnd> {
   const { stdin = process.stdin, stdout = process.stdout, mode, escapeKey } = session
-  const terminal = stdin.isTTY ? new RawTerminal(stdin as TtyReadStream) : undefined
   return new Promise<ConsoleEnd>((settle) => {
     const show = (bytes: Uint8Array): void => {
       if (stdout.write(bytes)) return
@@ -90,18 +96,18 @@ function converse(socket: Socket, early: Uint8Array, session: ConsoleSession): P
       stdout.once('drain', () => socket.resume())
     }
     const type = (bytes: Buffer): void => {
-      const leave = terminal === undefined ? -1 : leavingKey(bytes, mode, escapeKey)
+      const leave = !isTerminal ? -1 : leavingKey(bytes, mode, escapeKey)
       const typed = leave < 0 ? bytes : bytes.subarray(0, leave)
       const isFull = mode === 'write' && typed.length > 0 && !socket.write(typed)
       if (leave >= 0) finish('detached')
       // A terminal is read on even if the guest takes nothing: else the escape key would not be seen.
-      else if (isFull && terminal === undefined) {
+      else if (isFull && !isTerminal) {
         stdin.pause()
         socket.once('drain', () => stdin.resume())
       }
     }
     const hungUp = (): void => {
-      if (terminal !== undefined) finish('detached')
+      if (isTerminal) finish('detached')
     }
     const unread = (): void => finish('detached')
     const closed = (): void => finish('ended')
@@ -115,10 +121,9 @@ function converse(socket: Socket, early: Uint8Array, session: ConsoleSession): P
     if (early.length > 0) show(early)
     socket.on('data', show).once('close', closed).resume()
     // Only a terminal is read while watching: for the keys that leave.
-    if (mode === 'write' || terminal !== undefined)
-      stdin.on('data', type).on('end', hungUp).on('error', hungUp)
+    if (mode === 'write' || isTerminal) stdin.on('data', type).on('end', hungUp).on('error', hungUp)
     if (socket.closed) closed()
-  }).finally(() => terminal?.[Symbol.dispose]())
+  })
 }
 
 /** Where in the typed bytes the user leaves, -1 for nowhere. Who only watches may also use Ctrl-C. */

@@ -65,24 +65,11 @@ export const cliErrors = defineErrors({
     hint: 'xt create FILE [key=value ...]',
     exit: 6,
   },
-  XT_CONFIG_FILE: {
-    title: 'The configuration file cannot be read',
-    message: (file: string, why: string) => `Failed to read config file: ${file}: ${why}`,
-    exit: 3,
-  },
   XT_CREATE_STOPPED: {
     title: 'The creation of a domain was stopped by the user',
     message: (name: string) => `Stopped: nothing is left of ${name}.`,
     // What a shell reports for a program that Ctrl-C ended.
     exit: 130,
-  },
-  XT_TYPE: {
-    title: 'A type of guest that xt does not run',
-    message: (type: string) => `type="${type}": only PVH guests can run here`,
-    hint: (type: string) =>
-      type === 'pv'
-        ? 'Write type="pvh": Linux kernels since 4.19 built with CONFIG_PVH boot both ways. (Without a type, xl takes "pv".)'
-        : 'Write type="pvh" if its kernel can boot without firmware: kernel="FILE" and ramdisk="FILE".',
   },
   XT_NO_DOMID_FOR_NAME: {
     title: 'domid: no domain has this name',

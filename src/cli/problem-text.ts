@@ -1,13 +1,31 @@
-/** A problem of a configuration for people: FILE:LINE:COLUMN first so that editors find it, the line, a caret. Pure. */
-import type { ConfigProblem } from '../config/problem.ts'
+/** Problems of a configuration for people: FILE:LINE:COLUMN first so that editors find it, the line, a caret. Pure. */
+import { type ConfigProblem, printable } from '../config/problem.ts'
 
-export function problemText(problem: ConfigProblem): string {
-  const { source, line, column, severity, message, excerpt, caret, hint } = problem
-  const lines = [`${source}:${line}:${column}: ${severity === 'warning' ? 'warning: ' : ''}${message}`]
-  if (excerpt.trim() !== '') lines.push(`    ${excerpt}`, `    ${under(excerpt, caret)}^`)
+/** A file that is no configuration at all has a problem on every line; a few of them say enough. */
+const SHOWN = 10
+
+export function problemsText(problems: readonly ConfigProblem[]): string {
+  const errors = problems.filter(({ severity }) => severity === 'error')
+  const shown = (errors.length > SHOWN ? errors : problems).slice(0, SHOWN)
+  const more = problems.length - shown.length
+  return shown.map(problemText).join('') + (more > 0 ? `... and ${more} more\n` : '')
+}
+
+function problemText({
+  source,
+  line,
+  column,
+  severity,
+  message,
+  excerpt,
+  caret,
+  hint,
+}: ConfigProblem): string {
+  const lines = [`${source}:${line}:${column}: ${severity === 'error' ? '' : `${severity}: `}${message}`]
+  if (excerpt.trim() !== '') {
+    const before = printable(excerpt.slice(0, caret))
+    lines.push(`    ${before}${printable(excerpt.slice(caret))}`, `    ${before.replace(/[^\t]/g, ' ')}^`)
+  }
   if (hint !== undefined) lines.push(hint)
   return lines.map((text) => `${text}\n`).join('')
 }
-
-/** Blanks as wide as the first `count` characters; tabs stay tabs. */
-const under = (text: string, count: number) => text.slice(0, count).replace(/[^\t]/g, ' ')

@@ -14,11 +14,12 @@ export class RawTerminal implements Disposable {
 
   constructor(stdin: ReadStream) {
     this.#stdin = stdin
-    this.#enter()
+    // ORDER: handlers first, so that no signal finds a raw terminal and nobody to restore it.
     process.on('exit', this.#leave)
     process.on('SIGTSTP', this.#suspend)
     process.on('SIGCONT', this.#enter)
     for (const signal of ENDING) process.on(signal, this.#end)
+    this.#enter()
   }
 
   readonly #enter = (): void => {

@@ -6,7 +6,7 @@
 import { XtError } from '../base/errors.ts'
 import type { ConfigError } from '../config/errors.ts'
 import { cliErrors } from './errors.ts'
-import { problemText } from './problem-text.ts'
+import { problemsText } from './problem-text.ts'
 
 export interface FailedCommand {
   /** Id of the command, if one was found. */
@@ -29,7 +29,7 @@ export function reportError(thrown: unknown, { command, json }: FailedCommand): 
 }
 
 function errorText(error: XtError): string {
-  if ('problems' in error) return (error as ConfigError).problems.map(problemText).join('')
+  if ('problems' in error) return problemsText((error as ConfigError).problems)
   return `${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`
 }
 

@@ -1,7 +1,8 @@
 import { boolean, string } from '@oclif/core/flags'
 import { domainArg, XtCommand } from '../cli/command.ts'
 import { runConsole } from '../cli/console-session.ts'
-import { DEFAULT_ESCAPE, parseEscapeKey } from '../cli/escape-key.ts'
+import { parseEscapeKey } from '../cli/escape-key.ts'
+import { loadXtSettings } from '../config/load.ts'
 import { findDomain } from '../engine/domains.ts'
 
 export default class Console extends XtCommand {
@@ -24,7 +25,7 @@ Without a terminal on standard input, what is read there is typed as it is.`
 
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Console)
-    const escapeKey = flags.escape === undefined ? DEFAULT_ESCAPE : parseEscapeKey(flags.escape)
+    const escapeKey = parseEscapeKey(flags.escape ?? (await loadXtSettings()).escapeKey)
     const domain = await findDomain(this.paths, args.domain)
     const mode = flags['read-only'] ? 'read' : 'write'
     await runConsole(domain, { mode, escapeKey, replay: !flags['no-replay'] })

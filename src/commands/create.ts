@@ -1,16 +1,19 @@
 import { boolean, string } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
-import { readConfigFile } from '../cli/config-file.ts'
 import { runConsole } from '../cli/console-session.ts'
 import { readCreateArguments } from '../cli/create-arguments.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { type EscapeKey, parseEscapeKey } from '../cli/escape-key.ts'
 import { followDomain } from '../cli/foreground.ts'
-import { libxlJson } from '../cli/libxl-json.ts'
-import { problemText } from '../cli/problem-text.ts'
+import { problemsText } from '../cli/problem-text.ts'
 import { ProgressLine } from '../cli/progress.ts'
-import { xlJson } from '../cli/xl-json.ts'
-import { parseDomainConfig } from '../config/domain.ts'
+import { parseDomainConfig, readDomain } from '../config/domain.ts'
+import type { LibxlObject } from '../config/libxl-config.ts'
+import { loadXtSettings, readConfigFile } from '../config/load.ts'
+import type { ConfigProblem } from '../config/problem.ts'
 import type { DomainConfig } from '../config/schema.ts'
+import { printDomain, printJson } from '../config/xl-json.ts'
+import type { XtSettings } from '../config/xt-settings.ts'
 import { connectDomain } from '../engine/domains.ts'
 import { type LaunchedDomain, launchDomain } from '../engine/launch.ts'
 
@@ -52,23 +55,34 @@ Settings on the command line (key=value) are read as if they stood at the end of
 
   async run(): Promise<Created | object> {
     const { argv, flags } = await this.parse(Create)
-    const { file, settings } = readCreateArguments(argv as string[], flags.defconfig)
+    const { file, settings: words } = readCreateArguments(argv as string[], flags.defconfig)
     const say = flags.quiet ? () => {} : (line: string) => this.note(line)
+    const warn = (problems: readonly ConfigProblem[]) => {
+      if (!flags.quiet) process.stderr.write(problemsText(problems))
+    }
+    const settings = await loadXtSettings()
+    const strict = flags.strict || settings.strict
     const text = await readConfigFile(file)
     say(`Parsing config from ${file}`)
-    const { config, warnings } = parseDomainConfig(text, file, settings, { strict: flags.strict })
-    for (const warning of warnings) process.stderr.write(problemText(warning))
-    if (flags.dryrun || flags.debug) process.stdout.write(this.jsonEnabled() ? '' : xlJson(libxlJson(config)))
-    if (flags.dryrun) return libxlJson(config)
-    if (config.type !== 'pvh') throw cliErrors.XT_TYPE(config.type)
-    const domain = await this.#launch(config, flags)
-    if (flags.console || flags.foreground) await this.#stay(domain, flags, say)
+    if (flags.dryrun) {
+      const { libxl, warnings } = readDomain(text, file, words, { strict })
+      warn(warnings)
+      if (!this.jsonEnabled()) process.stdout.write(printDomain(libxl))
+      return JSON.parse(printDomain(libxl))
+    }
+    const { config, warnings } = parseDomainConfig(text, file, words, { strict })
+    warn(warnings)
+    if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
+    const domain = await this.#launch(withDefaults(config, settings), settings, flags)
+    if (flags.console || flags.foreground)
+      await this.#stay(domain, flags, parseEscapeKey(settings.escapeKey), say)
     return { domid: domain.domid, name: domain.name }
   }
 
   /** Ctrl-C or another signal to end takes back what was begun. */
   async #launch(
     config: DomainConfig,
+    settings: XtSettings,
     flags: Attendance & { quiet: boolean; 'no-monitor': boolean },
   ): Promise<LaunchedDomain> {
     using line = new ProgressLine(process.stderr, !flags.quiet)
@@ -82,6 +96,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
         // Whoever stays sees the guest from its first instruction on: it waits until they are there.
         paused: flags.paused || flags.console || flags.foreground,
         monitor: !flags['no-monitor'],
+        pluginSettings: settings.pluginConfig,
         signal: stop.signal,
         onProgress: (text) => line.show(`Creating ${config.name}: ${text}`),
       })
@@ -92,24 +107,39 @@ Settings on the command line (key=value) are read as if they stood at the end of
     }
   }
 
-  async #stay(domain: LaunchedDomain, flags: Attendance, say: (line: string) => void): Promise<void> {
+  async #stay(
+    domain: LaunchedDomain,
+    flags: Attendance,
+    escapeKey: EscapeKey,
+    say: (line: string) => void,
+  ): Promise<void> {
     const start = async (): Promise<void> => {
       if (flags.paused) return
       using client = await connectDomain(domain)
       await client.unpause()
     }
     if (!flags.foreground) {
-      if (flags.console) await runConsole(domain, { onAttached: start })
+      if (flags.console) await runConsole(domain, { escapeKey, onAttached: start })
       return
     }
     // While the console has the terminal, lines about the domain wait.
     const held: string[] = []
     let note = flags.console ? (line: string) => void held.push(line) : say
     const following = await followDomain(this.paths, domain, (line) => note(line))
-    if (flags.console) await runConsole(domain, { onAttached: start })
+    if (flags.console) await runConsole(domain, { escapeKey, onAttached: start })
     else await start()
     note = say
     held.forEach(say)
     await following.gone
   }
 }
+
+/** What xt's own settings say for guests that say nothing. */
+const withDefaults = (config: DomainConfig, { cpu, plugins, bridge }: XtSettings): DomainConfig => ({
+  ...config,
+  cpu: config.cpu === 'auto' ? cpu : config.cpu,
+  plugins: [...plugins, ...config.plugins],
+  vifs: config.vifs.map((vif) =>
+    bridge === undefined || vif.bridge !== undefined ? vif : { ...vif, bridge },
+  ),
+})

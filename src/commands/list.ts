@@ -2,10 +2,9 @@ import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
 import { cliErrors } from '../cli/errors.ts'
-import { libxlJson } from '../cli/libxl-json.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
-import { xlJson } from '../cli/xl-json.ts'
-import type { DomainConfig } from '../config/schema.ts'
+import type { LibxlObject } from '../config/libxl-config.ts'
+import { printJson } from '../config/xl-json.ts'
 import type { DomainInfo } from '../engine/control.ts'
 import { connectDomain, type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
@@ -33,7 +32,7 @@ export default class List extends XtCommand {
         : [await ask(await findDomain(this.paths, args.domain))]
     const rows = infos.map(row)
     if (!this.jsonEnabled()) {
-      process.stdout.write(flags.long ? `${xlJson(infos.map(long))}\n` : listTable(rows, flags))
+      process.stdout.write(flags.long ? `${printJson(infos.map(long))}\n\n` : listTable(rows, flags))
     }
     return rows
   }
@@ -61,7 +60,7 @@ const row = (info: DomainInfo): ListRow => ({
   ...(info.shutdownReason === undefined ? {} : { shutdownReason: info.shutdownReason }),
 })
 
-const long = (info: DomainInfo) => ({
-  domid: info.domid,
-  config: libxlJson({ ...(info.config as unknown as DomainConfig), name: info.name }),
-})
+function long({ domid, name, config }: DomainInfo): LibxlObject {
+  const libxl = config.libxl as LibxlObject
+  return { domid, config: { ...libxl, c_info: { ...(libxl['c_info'] as LibxlObject), name } } }
+}

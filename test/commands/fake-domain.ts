@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
-import type { DomainConfig } from '../../src/config/schema.ts'
+import { parseDomainConfig } from '../../src/config/domain.ts'
 import { type Claim, claimDomain } from '../../src/engine/claim.ts'
 import type { DomainInfo } from '../../src/engine/control.ts'
 import { ControlServer } from '../../src/engine/control-server.ts'
@@ -27,30 +27,14 @@ export function xtHome(t: Test): string {
 
 export const UUID = '00000000-1111-2222-3333-444444444401'
 
-/** A configuration as `xt create` hands it over: only what listing shows. */
-export const config: DomainConfig = {
-  name: 'con',
-  uuid: UUID,
-  type: 'pvh',
-  kernel: '/boot/vmlinuz',
-  ramdisk: '/boot/initrd',
-  cmdline: 'console=hvc0',
-  memoryKiB: 262144,
-  maxMemoryKiB: 262144,
-  vcpus: 1,
-  maxVcpus: 1,
-  onPoweroff: 'destroy',
-  onReboot: 'restart',
-  onCrash: 'destroy',
-  onWatchdog: 'destroy',
-  onSoftReset: 'soft-reset',
-  disks: [],
-  vifs: [],
-  p9: [],
-  channels: [],
-  cpu: 'auto',
-  plugins: [],
-}
+/** A configuration as `xt create` hands it over. */
+export const { config } = parseDomainConfig(
+  `name="con" uuid="${UUID}" type="pvh" kernel="/boot/vmlinuz" extra="console=hvc0" memory=256`.replaceAll(
+    ' ',
+    '\n',
+  ),
+  'con.cfg',
+)
 
 export class FakeDomain {
   readonly scrollback = new Scrollback(65536)
