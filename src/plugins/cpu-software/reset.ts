@@ -3,6 +3,7 @@ import { REG, type VcpuStart } from '../../base/vcpu.ts'
 import type { Cpu } from './cpu.ts'
 import { type CpuState, CR0, EFER, UNUSABLE } from './cpu-state.ts'
 import { FLAG } from './isa/row.ts'
+import { EXCEPTION } from './read/vocabulary.ts'
 import { FCW_DEFAULT, FP_STATE, MXCSR_DEFAULT } from './fp/state.ts'
 import { SEGMENT, STATE, TLB_SUPERVISOR } from './state.ts'
 import { ATTRIBUTE } from './system/descriptors.ts'
@@ -38,6 +39,9 @@ function resetRegisters(state: CpuState): void {
   state.memory.u8.fill(0, fp, fp + FP_STATE.bytes)
   state.view.setUint16(fp + FP_STATE.fcw, FCW_DEFAULT, true)
   state.view.setUint32(fp + FP_STATE.mxcsr, MXCSR_DEFAULT, true)
+  // Without CR4.OSFXSR, SSE is #UD; MMX is there.
+  state.setHalf('sseFault', EXCEPTION.UD)
+  state.setHalf('mmxFault', 0)
   setMode(state)
 }
 

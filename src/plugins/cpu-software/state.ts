@@ -83,6 +83,9 @@ export const STATE = {
   /** Results of divWide. */
   ...place('quotient', 8),
   ...place('remainder', 8),
+  /** Exception that SSE and MMX instructions raise in this state of CR0 and CR4, 0 for none. */
+  ...place('sseFault', 4),
+  ...place('mmxFault', 4),
   /** Not zero: the next taken branch polls. */
   ...place('lookSoon', 4),
   ...place('tlbMisses', 4),

@@ -10,12 +10,13 @@ import type { Row } from '../isa/row.ts'
 import { control } from './control.ts'
 import { far } from './far.ts'
 import { flagsAndStack } from './flags-stack.ts'
+import { float } from './float.ts'
 import { io } from './io.ts'
 import { registers } from './registers.ts'
 
 export type AssistRun = (cpu: Cpu, op: AssistOp) => number | undefined | void
 
-const ASSISTS: Readonly<Record<string, AssistRun>> = { ...control, ...far, ...flagsAndStack, ...io, ...registers }
+const ASSISTS: Readonly<Record<string, AssistRun>> = { ...control, ...far, ...flagsAndStack, ...float, ...io, ...registers }
 
 /** The assist of a row: by form first (`MOV r64, cr`), then by mnemonic. */
 export function findAssist(row: Row): AssistRun | undefined {

@@ -4,6 +4,7 @@ import { CR0, CR4, EFER } from '../cpu-state.ts'
 import { OUTCOME, SEGMENT } from '../state.ts'
 import { type AssistRun, operandAddress, readRegister, type Size, writeRegister } from './assists.ts'
 import { ATTRIBUTE, updateMode } from './descriptors.ts'
+import { refreshFloat } from './float.ts'
 
 /** CR4 bits of the features that CPUID advertises; any other is #GP. */
 const CR4_ALLOWED = CR4.VME | CR4.PVI | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.SMEP | CR4.UMIP
@@ -47,6 +48,7 @@ export function setControlRegister(cpu: Cpu, n: number, value: bigint): void {
     cpu.host.taskPriority(Number(value))
   } else cpu.undefinedInstruction()
   refreshPaging(cpu)
+  refreshFloat(cpu)
   updateMode(cpu)
 }
 
@@ -111,7 +113,10 @@ export const control: Record<string, AssistRun> = {
   'MOV r64, dr': readDebug,
   'MOV dr, r32': writeDebug,
   'MOV dr, r64': writeDebug,
-  CLTS: (cpu) => cpu.state.setWord('cr0', cpu.state.word('cr0') & ~CR0.TS),
+  CLTS: (cpu) => {
+    cpu.state.setWord('cr0', cpu.state.word('cr0') & ~CR0.TS)
+    refreshFloat(cpu)
+  },
   HLT: (cpu) => {
     cpu.state.setWord('rip', cpu.state.word('nextRip'))
     cpu.leave = { kind: 'halt' }
