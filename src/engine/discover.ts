@@ -3,10 +3,12 @@
  *
  * A name that starts with `./`, `../` or `/` is a path, taken from the directory of the command; anything else is
  * a package, looked for as Node does. A package says where its plugin is: `"xt": {"plugin": "./dist/index.js"}`.
- * Nothing is searched for by itself: node_modules is not scanned.
+ * Nothing is searched for by itself: node_modules is not scanned. `xt/plugin` and zod are lent to plugins, so that a
+ * single file is a plugin.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { registerHooks } from 'node:module'
+import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { errors } from './errors.ts'
 import { PLUGIN_API, type Plugin } from './plugin.ts'
@@ -23,9 +25,30 @@ export async function loadPlugins(
   named: readonly string[],
   from: string,
 ): Promise<readonly Plugin[]> {
+  if (named.length > 0) lendModules()
   const ours = builtin.map(async ({ name, load }) => checkPlugin((await load()).default, name))
   const theirs = named.map((name) => loadNamed(name, from))
   return Promise.all([...ours, ...theirs])
+}
+
+let lent = false
+
+/** Lets plugins import `xt/plugin` (always this xt's) and zod (this xt's if they have none) from wherever they are. */
+function lendModules(): void {
+  if (lent) return
+  lent = true
+  const api = new URL(`./plugin${extname(import.meta.url)}`, import.meta.url).href
+  registerHooks({
+    resolve(specifier, context, next) {
+      if (specifier === 'xt/plugin') return next(api, context)
+      try {
+        return next(specifier, context)
+      } catch (error) {
+        if (specifier !== 'zod') throw error
+        return next(specifier, { ...context, parentURL: import.meta.url })
+      }
+    },
+  })
 }
 
 async function loadNamed(name: string, from: string): Promise<Plugin> {

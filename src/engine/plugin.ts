@@ -11,6 +11,14 @@ import type { Log } from '../base/log.ts'
 import type { MachineMemory } from '../base/machine-memory.ts'
 import type { XenHost, XenstoreClient } from '../xen/xenhost.ts'
 
+export type { Domid, Gfn, Gref, Port } from '../base/brand.ts'
+export type { Blame } from '../base/errors.ts'
+export { XtError } from '../base/errors.ts'
+export type { Log, LogLevel } from '../base/log.ts'
+export type { GuestMemory, MachineMemory } from '../base/machine-memory.ts'
+export type { CpuidResult, CreateVcpuExits, Vcpu, VcpuExits } from '../base/vcpu.ts'
+export type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient } from '../xen/xenhost.ts'
+
 export const PLUGIN_API = 1
 
 export interface Plugin<S extends z.ZodType = z.ZodType> {
