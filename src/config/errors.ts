@@ -109,6 +109,10 @@ export const configErrors = defineErrors({
     hint: (_key: string, _what: string, _near: string, hint = '') => hint,
     exit: 6,
   },
+  XT_CONFIG_TOO_MANY: {
+    title: 'More devices than any guest has',
+    message: (key: string, most: number) => `\`${key}' has more than ${most} items`,
+  },
   XT_CONFIG_NOT_A_LIST: {
     title: 'A key that takes nothing but a list',
     message: (key: string) => `\`${key}' takes a list`,

@@ -22,9 +22,10 @@ export function checkKeys({ settings, problems, type }: Reader): void {
   for (const { name, nameAt } of settings.all()) {
     const row = KEYS.get(name)
     const end = nameAt + name.length
-    if (row === undefined)
-      problems.warn(nameAt, end, 'XT_CONFIG_UNKNOWN_KEY', name, nearest(name, KEYS.keys()))
-    else if (!isFor(row, type)) problems.note(nameAt, end, 'XT_CONFIG_OTHER_GUEST', name, type)
+    if (row === undefined) {
+      const near = problems.isFull ? undefined : nearest(name, KEYS.keys())
+      problems.warn(nameAt, end, 'XT_CONFIG_UNKNOWN_KEY', name, near)
+    } else if (!isFor(row, type)) problems.note(nameAt, end, 'XT_CONFIG_OTHER_GUEST', name, type)
     else if (row.effect === 'none') problems.note(nameAt, end, 'XT_CONFIG_NO_EFFECT', name)
   }
 }

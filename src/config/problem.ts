@@ -35,10 +35,15 @@ export class Problems {
   readonly #strict: boolean
   #errors = 0
 
-  /** With `strict` every warning is an error. At most `limit` problems are kept; a hostile file has millions. */
+  /** With `strict` every warning is an error. Only the first problems are kept (a hostile file has millions), and always the first error. */
   constructor(source: Source, options: { readonly strict?: boolean } = {}) {
     this.#source = source
     this.#strict = options.strict ?? false
+  }
+
+  /** No more problems are kept: what takes time to say need not be said. */
+  get isFull(): boolean {
+    return this.list.length >= MOST_PROBLEMS
   }
 
   get hasErrors(): boolean {
@@ -85,7 +90,7 @@ export class Problems {
     args: readonly unknown[],
   ) {
     if (severity === 'error') this.#errors++
-    if (this.list.length >= MOST_PROBLEMS) return
+    if (this.isFull && (severity !== 'error' || this.#errors > 1)) return
     const row = configErrors.rows[code] as {
       message: (...args: readonly unknown[]) => string
       hint?: string | ((...args: readonly unknown[]) => string | undefined)

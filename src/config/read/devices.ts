@@ -16,12 +16,12 @@ import type { Reader } from './reader.ts'
 
 export function readDevices(reader: Reader): void {
   const { devices } = reader
-  devices.disks.push(...reader.each('disk', parseDisk))
+  devices.disks = reader.each('disk', parseDisk)
   reader.put(
     ['disks'],
     devices.disks.map(({ spec }) => libxlDisk(spec)),
   )
-  devices.vifs.push(...reader.each('vif', parseVif))
+  devices.vifs = reader.each('vif', parseVif)
   for (const [index, { spec }] of devices.vifs.entries()) spec.devid ??= index
   reader.put(
     ['nics'],
@@ -30,7 +30,7 @@ export function readDevices(reader: Reader): void {
   if (reader.settings.list('vif2') !== undefined)
     reader.deprecated('vif2', 'netchannel2 is gone from Xen; ignored')
   readShares(reader)
-  devices.channels.push(...reader.each('channel', parseChannel))
+  devices.channels = reader.each('channel', parseChannel)
   reader.put(
     ['channels'],
     devices.channels.map(({ spec }, index) => libxlChannel(spec, index)),
@@ -74,7 +74,7 @@ function readShares(reader: Reader): void {
     before = result.value ?? before
     return result
   }
-  reader.devices.p9.push(...reader.each('p9', parse))
+  reader.devices.p9 = reader.each('p9', parse)
   reader.put(
     ['p9s'],
     reader.devices.p9.map(({ spec }) => libxlP9(spec)),
@@ -89,8 +89,10 @@ function readFramebuffers(reader: Reader): void {
     const keymap = reader.settings.string('keymap')
     vfbs.push({ ...readScreens(reader), ...(keymap === undefined ? {} : { keymap }) })
   }
-  const vkbs: LibxlObject[] = vfbs.map(() => ({}))
-  vkbs.push(...reader.each('vkb', parseVkb).map(({ spec }) => spec))
+  const vkbs: LibxlObject[] = [
+    ...vfbs.map(() => ({})),
+    ...reader.each('vkb', parseVkb).map(({ spec }) => spec),
+  ]
   reader.put(
     ['vfbs'],
     vfbs.map((vfb, devid) => ({ devid, ...vfb })),

@@ -14,6 +14,8 @@ const MOST_GRANT = 2n ** 31n - 1n
 const MEMKB_DEFAULT = 2n ** 64n - 1n
 /** Longer lists of vCPUs are not worth printing: Xen has at most 32768. */
 const MOST_VCPUS = 32768n
+/** Xen has at most 64 nodes; far more would be a quarter of a million distances. */
+const MOST_VNODES = 512
 
 /** XEN: any first part of a word passes, so `p` is PV and nothing at all is HVM. */
 export function readType(reader: Reader): void {
@@ -107,6 +109,10 @@ function readVcpus(reader: Reader): void {
 function readVnuma(reader: Reader): void {
   const list = reader.settings.get('vnuma')?.value
   if (list?.kind !== 'list' || list.items.length === 0) return
+  if (list.items.length > MOST_VNODES) {
+    reader.refuse('vnuma', `at most ${MOST_VNODES} nodes`)
+    return
+  }
   const nodes: VnumaNode[] = []
   for (const entry of list.items) {
     if (entry.kind === 'atom') {

@@ -17,6 +17,9 @@ import { readNumber } from '../xl/number.ts'
 
 export type DomainType = 'pvh' | 'hvm' | 'pv'
 
+/** Far more devices than any guest has; keeps the work on a hostile file small. */
+const MOST_ITEMS = 4096
+
 /** A device and where the file speaks of it. */
 export interface Placed<T> {
   readonly spec: T
@@ -24,10 +27,10 @@ export interface Placed<T> {
 }
 
 export interface Devices {
-  readonly disks: Placed<DiskSpec>[]
-  readonly vifs: Placed<VifSpec>[]
-  readonly p9: Placed<P9Spec>[]
-  readonly channels: Placed<ChannelSpec>[]
+  disks: readonly Placed<DiskSpec>[]
+  vifs: readonly Placed<VifSpec>[]
+  p9: readonly Placed<P9Spec>[]
+  channels: readonly Placed<ChannelSpec>[]
 }
 
 export class Reader {
@@ -98,7 +101,13 @@ export class Reader {
 
   /** Parses every string of a list; refused ones are left out. */
   each<T>(key: string, parse: (text: string) => SpecResult<T>): Placed<T>[] {
-    return this.settings.items(key).flatMap((item) => {
+    const items = this.settings.items(key)
+    const excess = items[MOST_ITEMS]
+    if (excess !== undefined) {
+      this.problems.error(excess.at, excess.end, 'XT_CONFIG_TOO_MANY', key, MOST_ITEMS)
+      return []
+    }
+    return items.flatMap((item) => {
       const spec = this.take(key, item, parse(item.text))
       return spec === undefined ? [] : [{ spec, item }]
     })

@@ -26,7 +26,7 @@ interface Leaf extends Partial<Record<CpuidRegister, string>> {
 
 /** A policy under construction: `cpuid` may have several strings. */
 export class CpuidPolicy {
-  readonly #leaves: Leaf[] = []
+  readonly #leaves = new Map<string, Leaf>()
   #msr: string | undefined
 
   /** The string form. */
@@ -56,9 +56,9 @@ export class CpuidPolicy {
 
   /** Absent if nothing was begun. */
   finish(): LibxlObject | undefined {
-    if (this.#leaves.length === 0 && this.#msr === undefined) return undefined
+    if (this.#leaves.size === 0 && this.#msr === undefined) return undefined
     return {
-      cpuid: this.#leaves.map(({ leaf, subleaf, ...registers }) => ({
+      cpuid: [...this.#leaves.values()].map(({ leaf, subleaf, ...registers }) => ({
         leaf,
         ...(subleaf === undefined ? {} : { subleaf }),
         ...Object.fromEntries(
@@ -70,10 +70,11 @@ export class CpuidPolicy {
   }
 
   #leaf(leaf: number, subleaf: number | undefined): Leaf {
-    const found = this.#leaves.find((entry) => entry.leaf === leaf && entry.subleaf === subleaf)
+    const place = `${leaf} ${subleaf}`
+    const found = this.#leaves.get(place)
     if (found !== undefined) return found
     const made: Leaf = subleaf === undefined ? { leaf } : { leaf, subleaf }
-    this.#leaves.push(made)
+    this.#leaves.set(place, made)
     return made
   }
 

@@ -13,6 +13,7 @@ export interface Place {
 
 /** How much of a line an excerpt shows. */
 const EXCERPT_LENGTH = 200
+const LONG_LINE = 10_000
 
 export class Source {
   readonly text: string
@@ -30,7 +31,7 @@ export class Source {
 
   locate(at: number): Place {
     const index = this.#lineIndex(at)
-    const column = [...this.text.slice(this.#starts()[index]!, at)].length + 1
+    const column = characters(this.text.slice(this.#starts()[index]!, at)) + 1
     if (at < this.#overridesAt) return { source: this.name, line: index + 1, column }
     return { source: 'command line', line: index - this.#lineIndex(this.#overridesAt) + 1, column }
   }
@@ -39,10 +40,11 @@ export class Source {
   excerpt(at: number): { readonly text: string; readonly caret: number } {
     const start = this.#starts()[this.#lineIndex(at)]!
     const newline = this.text.indexOf('\n', start)
-    const line = this.text.slice(start, newline < 0 ? undefined : newline).replace(/\r$/, '')
-    const from = Math.max(0, Math.min(at - start - EXCERPT_LENGTH / 2, line.length - EXCERPT_LENGTH))
-    const text = line.slice(from, from + EXCERPT_LENGTH)
-    return { text, caret: [...line.slice(from, at - start)].length }
+    let end = newline < 0 ? this.text.length : newline
+    if (this.text[end - 1] === '\r' && end - 1 >= at) end--
+    const from = Math.max(start, Math.min(at - EXCERPT_LENGTH / 2, end - EXCERPT_LENGTH))
+    const text = this.text.slice(from, Math.min(end, from + EXCERPT_LENGTH))
+    return { text, caret: characters(this.text.slice(from, at)) }
   }
 
   #starts(): readonly number[] {
@@ -66,4 +68,9 @@ export class Source {
     }
     return low
   }
+}
+
+/** How many characters a text has; of a line too long to be read by anyone, how many code units. */
+function characters(text: string): number {
+  return text.length > LONG_LINE ? text.length : [...text].length
 }
