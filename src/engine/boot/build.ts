@@ -99,9 +99,8 @@ function write(memory: MachineMemory, gpa: number, bytes: Uint8Array): void {
 
 /** Gives a big buffer of ours back now: a process that idles may not collect its garbage for a long time. */
 function release(bytes: Uint8Array): void {
-  const { buffer } = bytes
-  // A view on part of a buffer may share it with others.
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength) buffer.transfer(0)
+  // A small one may lie in a pool that node shares among buffers.
+  if (bytes.byteLength >= 1 << 20 && bytes.buffer instanceof ArrayBuffer) bytes.buffer.transfer(0)
 }
 
 /** Puts a zeroed page at a frame outside RAM; one that is there already from an earlier start is used again. */

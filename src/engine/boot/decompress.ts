@@ -26,6 +26,9 @@ const MAGICS: readonly (readonly [Format, ...number[]])[] = [
   ['zstd', 0x28, 0xb5, 0x2f, 0xfd],
 ]
 
+/** A promised size is believed, for allocating at once, up to this many times the packed size. */
+const BELIEVABLE_RATIO = 64
+
 export function formatOf(bytes: Uint8Array): Format | undefined {
   return MAGICS.find(([, ...magic]) => magic.every((byte, i) => bytes[i] === byte))?.[0]
 }
@@ -51,7 +54,8 @@ export function decompress(bytes: Uint8Array, format: Format, options: Decompres
   }
   let unpacked: Uint8Array
   try {
-    unpacked = unpack(packed, format, limit, expected ?? 0)
+    const hint = Math.min(expected ?? 0, limit, packed.length * BELIEVABLE_RATIO)
+    unpacked = unpack(packed, format, limit, hint)
   } catch (error) {
     if (error instanceof OutputLimit || codeOf(error) === 'ERR_BUFFER_TOO_LARGE') {
       throw bootErrors.XT_BOOT_KERNEL_TOO_LARGE(name, limit)
@@ -69,11 +73,13 @@ export function decompress(bytes: Uint8Array, format: Format, options: Decompres
 }
 
 function unpack(packed: Uint8Array, format: Format, limit: number, expected: number): Uint8Array {
+  // With room for one byte more than comes out, node needs a single chunk and leaves no garbage.
+  const options = { maxOutputLength: limit, chunkSize: Math.max(expected + 1, 65536) }
   switch (format) {
     case 'gzip':
-      return gunzipSync(packed, { maxOutputLength: limit })
+      return gunzipSync(packed, options)
     case 'zstd':
-      return zstdDecompressSync(packed, { maxOutputLength: limit })
+      return zstdDecompressSync(packed, options)
     case 'xz':
       return unxz(packed, limit, expected, crc32)
     case 'lzma':
