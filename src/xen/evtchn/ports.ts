@@ -287,8 +287,8 @@ export class EventChannels {
 
   /** EVTCHNOP_unmask. */
   unmask(port: number): number {
-    if (!this.#isOpen(port)) return -EINVAL
-    this.delivery.unmask(port, this.#state.getPort(port, 'vcpu'))
+    if (!this.isValid(port)) return -EINVAL
+    if (this.#isOpen(port)) this.delivery.unmask(port, this.#state.getPort(port, 'vcpu'))
     return 0
   }
 
