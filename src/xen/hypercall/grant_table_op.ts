@@ -26,7 +26,8 @@ import { DOM0 } from '../evtchn/ports.ts'
 import { frameNumber } from '../physmap.ts'
 import { type Call, refuse, type SubOps } from './call.ts'
 
-const MOST_OPERATIONS = 0x7fffffffn
+/** XEN: Xen takes 2^31 and stops in between for others; here a vCPU must be able to park. */
+const MOST_OPERATIONS = 65536n
 
 type CopyEnd = Values<typeof gnttab_copy.fields>['source']
 
@@ -88,7 +89,7 @@ const own = (call: Call, dom: number) =>
 const each =
   <F extends Fields>(type: Struct<F>, run: (call: Call, op: Values<F>) => Partial<Values<F>>) =>
   (call: Call, list: bigint, count: bigint): number => {
-    // GUEST: Xen counts in an int; a list that ends in unmapped memory ends there.
+    // GUEST: bounded; a list that ends in unmapped memory ends there.
     if (count > MOST_OPERATIONS) return -EINVAL
     const size = BigInt(type.for(call.abi).size)
     for (let n = 0n; n < count; n++) {

@@ -46,6 +46,9 @@ function mapOne(call: Call, space: number, idx: bigint, to: bigint): number {
   }
 }
 
+/** Pages one call changes at most; a guest goes on with the rest, as after any partial answer. */
+const PAGES_PER_CALL = 32768
+
 /** Runs `each` over the extents of a reservation and answers how many were done, as Xen does even for bad arguments. */
 function extents(call: Call, arg: bigint, start: number, each: (gfn: number) => boolean): number {
   const op = call.fetch(arg, xen_memory_reservation)
@@ -53,8 +56,9 @@ function extents(call: Call, arg: bigint, start: number, each: (gfn: number) => 
   const denied = call.domain.evtchn.own(op.domid)
   if (denied !== 0) return denied === -ESRCH ? start : denied
   if (op.extent_order > MAX_ORDER || BigInt(start) >= op.nr_extents) return start
-  // GUEST: at most the pages there can be, however many are claimed.
-  const count = Number(op.nr_extents > BigInt(PHYSMAP_FRAMES) ? BigInt(PHYSMAP_FRAMES) : op.nr_extents)
+  // GUEST: however many are claimed, one call ends soon: a vCPU must be able to park.
+  const most = start + Math.max(1, PAGES_PER_CALL >> op.extent_order)
+  const count = op.nr_extents < BigInt(most) ? Number(op.nr_extents) : most
   let done = start
   try {
     for (; done < count; done++) {

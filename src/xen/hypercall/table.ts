@@ -136,13 +136,16 @@ const vcpuRow = (): HypercallRow => {
   }
 }
 
+/** XEN: Xen takes any number and stops in between for others; here a vCPU must be able to park. */
+const MOST_CALLS = 65536n
+
 /** multicall: each entry like a call of its own; its answer goes into the entry. */
 function multicall(call: Call, list: bigint, count: bigint): Result {
-  if (call.inMulticall) return -EINVAL
+  if (call.inMulticall || BigInt.asUintN(32, count) > MOST_CALLS) return -EINVAL
   const layout = multicall_entry.for(call.abi)
   call.inMulticall = true
   try {
-    // GUEST: the list is as long as it claims; each entry is read once and a fault ends it.
+    // GUEST: each entry is read once; a list that ends in unmapped memory ends there.
     for (let n = 0n; n < BigInt.asUintN(32, count); n++) {
       const at = list + n * BigInt(layout.size)
       const entry = call.fetch(at, multicall_entry)
