@@ -111,7 +111,7 @@ export function updateErrorSummary(cpu: FpCpu): void {
 /** An unmasked exception waits: every waiting x87 instruction and every MMX one must raise #MF (vector 16) instead. */
 export const hasPendingException = (cpu: FpCpu): boolean => (getFsw(cpu) & ES) !== 0
 
-/** Before any MMX instruction but EMMS: TOP becomes 0 and all registers count as in use (section 9.5.1). */
+/** Before any MMX instruction but EMMS, even one that then faults with #XM: TOP becomes 0 and all registers count as in use (section 9.5.1). */
 export function enterMmx(cpu: FpCpu): void {
   setTop(cpu, 0)
   setFtw(cpu, 0xff)
@@ -122,8 +122,11 @@ export function markMmxWritten(cpu: FpCpu, i: number): void {
   cpu.view.setUint16(cpu.base + physicalOffset(i) + 8, 0xffff, true)
 }
 
-/** EMMS: all registers are empty. */
-export const emms = (cpu: FpCpu): void => setFtw(cpu, 0)
+/** EMMS: as any MMX instruction, but all registers are empty afterwards. */
+export function emms(cpu: FpCpu): void {
+  setTop(cpu, 0)
+  setFtw(cpu, 0)
+}
 
 /** Power-up and INIT values: as FNINIT, with all registers zero and MXCSR's default. */
 export function resetFpState(cpu: FpCpu): void {

@@ -191,13 +191,21 @@ t.test('FXRSTOR loads any image as the host does, and refuses reserved MXCSR bit
   }
 })
 
-t.test(
-  'outside 64-bit mode FXSAVE stops after XMM7, and without OSFXSR after the x87 registers',
-  async (t) => {
-    const cpu = ourCpu(states(9)[0]!)
-    t.equal(fxsave(cpu, { wide: false, xmmRegisters: 8 }).length, 288)
-    const bare = fxsave(cpu, { wide: false, xmmRegisters: 0 })
-    t.equal(bare.length, 160)
-    t.equal(hex(bare.subarray(24, 32)), '0000000000000000')
-  },
-)
+t.test('in 32-bit code FXSAVE writes nothing behind XMM7, like the host', { skip }, async (t) => {
+  const layout = { wide: false, xmmRegisters: 8 } as const
+  const inputs = states(10)
+  const old = new Uint8Array(512).fill(0xee)
+  const host = runOnHost(inputs.map((x): HostCase => ({ ...hostCase(x, [0x0f, 0xae, 0x07], old), bits: 32 })))
+  for (const [i, x] of inputs.entries()) {
+    const ours = old.slice(160)
+    ours.set(fxsave(ourCpu(x), layout).subarray(160))
+    t.equal(hex(ours), hex(host[i]!.memory.subarray(160)))
+  }
+})
+
+t.test('without OSFXSR FXSAVE stops after the x87 registers', async (t) => {
+  const cpu = ourCpu(states(9)[0]!)
+  const bare = fxsave(cpu, { wide: false, xmmRegisters: 0 })
+  t.equal(bare.length, 160)
+  t.equal(hex(bare.subarray(24, 32)), '0000000000000000')
+})
