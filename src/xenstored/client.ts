@@ -62,6 +62,8 @@ interface OwnTx extends XenstoreTx {
   readonly link: Socket
 }
 
+const MAX_ATTEMPTS = 10
+
 /** Rejects with ENOTCONN if nobody listens on the socket. */
 export async function connectXenstore(options: ConnectOptions): Promise<ToolstackClient> {
   const client = new SocketClient(options)
@@ -273,19 +275,30 @@ class SocketClient implements ToolstackClient {
       this.#waiting.delete(id)
       waiting.reject(new XenstoreError('EAGAIN', waiting.what))
     }
-    try {
-      if (this.#ended || this.#options.revive === undefined) throw new Error('not to be revived')
-      await this.#options.revive()
-      if (this.#ended) throw new Error('closed meanwhile')
-      const socket = await this.open()
-      for (const { packet } of this.#waiting.values()) socket.write(packet)
-      for (const [token, { path, known }] of this.#watches) {
-        const payload = stringsPayload([path, token])
-        if (known) socket.write(encodePacket({ type: XS.WATCH, reqId: 0, txId: 0, payload }))
-      }
-    } catch {
+    const socket = await this.#again().catch(() => undefined)
+    if (socket === undefined || this.#ended) {
       this.#ended = true
+      socket?.destroy()
       this.#rejectAll()
+      return
+    }
+    for (const { packet } of this.#waiting.values()) socket.write(packet)
+    for (const [token, { path, known }] of this.#watches) {
+      const payload = stringsPayload([path, token])
+      if (known) socket.write(encodePacket({ type: XS.WATCH, reqId: 0, txId: 0, payload }))
+    }
+  }
+
+  /** A store that was just revived may be killed again before it knows us. */
+  async #again(): Promise<Socket> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#ended || this.#options.revive === undefined) throw new XenstoreError('ENOTCONN', 'it is gone')
+      await this.#options.revive()
+      try {
+        return await this.open()
+      } catch (error) {
+        if (attempt === MAX_ATTEMPTS) throw error
+      }
     }
   }
 

@@ -10,6 +10,7 @@ import { type StorePlaces, storePlaces } from './places.ts'
 const MAX_SOCKET_PATH_BYTES = 107
 const START_LIMIT_MS = 15_000
 const POLL_MS = 10
+const RETRY_MS = 500
 const MAX_LOG_BYTES = 1 << 20
 
 export interface EnsureOptions {
@@ -32,12 +33,16 @@ export async function ensureXenstored(
   }
   const deadline = performance.now() + START_LIMIT_MS
   let child: ChildProcess | undefined
+  let startedAt = 0
   while (!(await answers(socketPath))) {
     if (performance.now() > deadline) throw errors.XT_XENSTORED_NOT_STARTED('it does not answer', places.log)
-    // Ours may have ended because another one was just ending: then it takes a second try.
-    if (child === undefined || child.exitCode === 0) child = start(runDir, places, options)
-    else if (child.exitCode !== null) {
-      throw errors.XT_XENSTORED_NOT_STARTED(`it ended with status ${child.exitCode}`, places.log)
+    const status = child?.exitCode ?? 0
+    if (status !== 0) throw errors.XT_XENSTORED_NOT_STARTED(`it ended with status ${status}`, places.log)
+    // Ours ends at once if there is another one: which may be just starting, or just ending.
+    const isOver = child === undefined || (child.exitCode === 0 && performance.now() - startedAt > RETRY_MS)
+    if (isOver) {
+      child = start(runDir, places, options)
+      startedAt = performance.now()
     }
     await sleep(POLL_MS)
   }

@@ -12,6 +12,10 @@ export const errors = defineErrors({
     message: (path: string) => `the path of the store's socket has more than 107 bytes: ${path}`,
     hint: 'Set XT_HOME to a directory with a shorter path.',
   },
+  XT_XENSTORED_UNREACHABLE: {
+    title: 'The store does not answer',
+    message: (path: string, why: string) => `xenstored does not answer on ${path}: ${why}`,
+  },
   XT_XENSTORED_GUEST_REFUSED: {
     title: 'The store does not take a guest',
     message: (domid: number, why: string) => `xenstored does not take the ring of domain ${domid}: ${why}`,

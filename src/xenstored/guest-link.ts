@@ -5,6 +5,7 @@
  */
 import { connect, type Socket } from 'node:net'
 import type { Domid, Gfn, Port } from '../base/brand.ts'
+import type { XtError } from '../base/errors.ts'
 import { type GuestMemory, PAGE_SIZE } from '../base/machine-memory.ts'
 import { BROKEN, BytePipe, XENSTORE_RING } from '../xen/ring/byte-ring.ts'
 import { SERVER_FEATURES } from '../xen/xenstore/requests.ts'
@@ -49,6 +50,7 @@ const ERROR_RINGIDX = 2
 const ERROR_PROTO = 3
 /** Requests that are on their way to the store at a time; the guest's own limit in the store is lower. */
 const MAX_UNANSWERED = 64
+const MAX_ATTEMPTS = 10
 /** Bytes of answers that may wait for room in the ring. */
 const MAX_WAITING_BYTES = 65536
 const MAX_ANSWER_BYTES = 200
@@ -59,7 +61,7 @@ export async function attachGuestStore(options: GuestLinkOptions): Promise<Guest
   if (base < 0)
     throw errors.XT_XENSTORED_GUEST_REFUSED(options.domid, `nothing is mapped at frame ${options.gfn}`)
   const link = new RingLink(options, base)
-  await link.open(false)
+  await link.open()
   return link
 }
 
@@ -93,9 +95,10 @@ class RingLink implements GuestLink {
     this.#unsubscribe = options.onGuestEvent(() => this.#onGuestEvent())
   }
 
-  async open(resume: boolean): Promise<void> {
+  /** The first connection. */
+  async open(): Promise<void> {
     try {
-      this.#serve(await greet(this.#options, resume))
+      this.#serve(await greet(this.#options, false))
     } catch (error) {
       this.#end((error as Error).message)
       throw error
@@ -209,11 +212,26 @@ class RingLink implements GuestLink {
     this.#socket = undefined
     if (this.#ended) return
     try {
-      if (this.#options.revive === undefined) throw new Error('the store is gone')
-      await this.#options.revive()
-      await this.open(true)
+      const greeted = await this.#again()
+      if (this.#ended) greeted.socket.destroy()
+      else this.#serve(greeted)
     } catch (error) {
       this.#end((error as Error).message)
+    }
+  }
+
+  /** A store that was just revived may be killed again before it knows us. */
+  async #again(): Promise<Greeted> {
+    for (let attempt = 1; ; attempt++) {
+      if (this.#options.revive === undefined)
+        throw errors.XT_XENSTORED_UNREACHABLE(this.#options.socketPath, 'it is gone')
+      await this.#options.revive()
+      try {
+        return await greet(this.#options, true)
+      } catch (error) {
+        const unreachable = (error as XtError).code === 'XT_XENSTORED_UNREACHABLE'
+        if (!unreachable || attempt === MAX_ATTEMPTS) throw error
+      }
     }
   }
 
@@ -248,17 +266,18 @@ interface Greeted {
 /** Says which domain this is and waits for the store's word. */
 function greet(options: GuestLinkOptions, resume: boolean): Promise<Greeted> {
   return new Promise((resolve, reject) => {
-    const refuse = (why: string) => {
+    const give = (up: XtError) => {
       socket.destroy()
-      reject(errors.XT_XENSTORED_GUEST_REFUSED(options.domid, why))
+      reject(up)
     }
+    const unreachable = (why: string) => give(errors.XT_XENSTORED_UNREACHABLE(options.socketPath, why))
     const socket = connect(options.socketPath)
     const { domid, gfn } = options
     const introduce = options.introduce && { introduce: { gfn, port: options.introduce.port } }
     const hello: GuestHello = { domid, resume, ...introduce }
     let head = Buffer.alloc(0)
-    const onError = (error: Error) => refuse(error.message)
-    const onClose = () => refuse('it ended the connection')
+    const onError = (error: Error) => unreachable(error.message)
+    const onClose = () => unreachable('it ended the connection')
     const onData = (bytes: Buffer) => {
       head = Buffer.concat([head, bytes])
       const end = head.indexOf('\n')
@@ -268,7 +287,7 @@ function greet(options: GuestLinkOptions, resume: boolean): Promise<Greeted> {
       socket.off('close', onClose)
       socket.on('error', () => {})
       const answer = head.subarray(0, Math.max(end, 0)).toString()
-      if (answer !== GUEST_WELCOME) refuse(answer)
+      if (answer !== GUEST_WELCOME) give(errors.XT_XENSTORED_GUEST_REFUSED(options.domid, answer))
       else resolve({ socket, rest: head.subarray(end + 1) })
     }
     socket.on('error', onError)

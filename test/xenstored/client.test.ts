@@ -1,19 +1,21 @@
 import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { domid, gfn, port } from '../../src/base/brand.ts'
-import { allocateDomid } from '../../src/xen/xenstore/domid.ts'
 import { domainTree, removeDomain, writeNodes } from '../../src/xen/xenstore/domain-tree.ts'
+import { allocateDomid } from '../../src/xen/xenstore/domid.ts'
 import { connectXenstore, type ToolstackClient } from '../../src/xenstored/client.ts'
 import { testStore } from './store-process.ts'
 
 /** All paths of the store. */
 async function paths(client: ToolstackClient, path = '/'): Promise<string[]> {
   const names = await client.directory(path)
-  const below = await Promise.all(names.map((name) => paths(client, path === '/' ? `/${name}` : `${path}/${name}`)))
+  const below = await Promise.all(
+    names.map((name) => paths(client, path === '/' ? `/${name}` : `${path}/${name}`)),
+  )
   return [path, ...below.flat()]
 }
 
-t.test('reads, writes, lists and removes; errors carry the wire\'s text', async (t) => {
+t.test("reads, writes, lists and removes; errors carry the wire's text", async (t) => {
   const client = await (await testStore(t)).client()
   await client.write('/a/b', 'ä €')
   await client.write('/a/bytes', Uint8Array.of(0, 255, 0))
@@ -53,10 +55,14 @@ t.test('concurrent read-modify-write transactions lose nothing', async (t) => {
   const clients = await Promise.all([1, 2, 3, 4].map(() => store.client()))
   await clients[0]!.write('/count', '0')
   const bump = (client: ToolstackClient) =>
-    client.transaction(async (tx) => client.write('/count', `${Number(await client.read('/count', tx)) + 1}`, tx))
-  await Promise.all(clients.map(async (client) => {
-    for (let i = 0; i < 25; i++) await bump(client)
-  }))
+    client.transaction(async (tx) =>
+      client.write('/count', `${Number(await client.read('/count', tx)) + 1}`, tx),
+    )
+  await Promise.all(
+    clients.map(async (client) => {
+      for (let i = 0; i < 25; i++) await bump(client)
+    }),
+  )
   t.equal(await clients[0]!.read('/count'), '100')
 })
 
@@ -116,7 +122,11 @@ t.test('removing a domain leaves the tree as it was before the domain', async (t
     await client.write('/local/domain/0/backend/vbd/5/51712/state', '4')
     await client.write('/local/domain/0/backend/vbd/6/51712/state', '4')
     await removeDomain(client, 5, known)
-    t.equal(await client.read('/local/domain/0/backend/vbd/6/51712/state'), '4', 'another domain\'s backend stays')
+    t.equal(
+      await client.read('/local/domain/0/backend/vbd/6/51712/state'),
+      '4',
+      "another domain's backend stays",
+    )
     await client.rm('/local/domain/0/backend')
     t.same(await paths(client), before)
   }
@@ -137,7 +147,7 @@ t.test('domain ids ever increase, wrap before the reserved ones, and are never i
   t.same(await client!.getPerms('/local/domain/2'), ['n0', 'r2'])
 })
 
-t.test('the directory and the sockets are the user\'s alone', async (t) => {
+t.test("the directory and the sockets are the user's alone", async (t) => {
   const store = await testStore(t)
   const { statSync } = await import('node:fs')
   t.equal(statSync(`${store.runDir}/xenstored`).mode & 0o777, 0o700)

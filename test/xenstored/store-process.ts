@@ -1,5 +1,5 @@
 /** Starts a store process for a test, and ends it with the test. */
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -21,7 +21,7 @@ export interface TestStore {
 }
 
 /** Socket paths are short: not in tap's own directory. */
-export async function testStore(t: Test, idleSeconds = 300): Promise<TestStore> {
+export async function testStore(t: Test, idleSeconds = 60): Promise<TestStore> {
   const runDir = mkdtempSync(join(tmpdir(), 'xt-store-'))
   const places = storePlaces(runDir)
   const log = () => readFileSync(places.log, 'utf8')
@@ -33,7 +33,11 @@ export async function testStore(t: Test, idleSeconds = 300): Promise<TestStore> 
     while (isAlive(victim)) await sleep(5)
   }
   t.teardown(async () => {
-    await kill()
+    // Also those that were started while another one was being killed.
+    for (let left = processesOf(runDir); left.length > 0; left = processesOf(runDir)) {
+      for (const each of left) process.kill(each, 'SIGKILL')
+      await sleep(20)
+    }
     rmSync(runDir, { recursive: true, force: true })
   })
   await ensureXenstored(runDir, { idleSeconds })
@@ -50,6 +54,20 @@ export async function testStore(t: Test, idleSeconds = 300): Promise<TestStore> 
       t.teardown(() => client.close())
       return client
     },
+  }
+}
+
+/** Store processes of this directory. */
+function processesOf(runDir: string): number[] {
+  const ids = readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+  return ids.map(Number).filter((id) => isAlive(id) && commandLine(id).includes(runDir))
+}
+
+function commandLine(pid: number): string[] {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')
+  } catch {
+    return []
   }
 }
 
