@@ -25,7 +25,8 @@ export function checkKeys({ settings, problems, type }: Reader): void {
     if (row === undefined) {
       const near = problems.isFull ? undefined : nearest(name, KEYS.keys())
       problems.warn(nameAt, end, 'XT_CONFIG_UNKNOWN_KEY', name, near)
-    } else if (!isFor(row, type)) problems.note(nameAt, end, 'XT_CONFIG_OTHER_GUEST', name, type)
+    } else if (row.effect === 'refused') continue
+    else if (!isFor(row, type)) problems.note(nameAt, end, 'XT_CONFIG_OTHER_GUEST', name, type)
     else if (row.effect === 'none') problems.note(nameAt, end, 'XT_CONFIG_NO_EFFECT', name)
   }
 }

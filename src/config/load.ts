@@ -98,7 +98,7 @@ export async function loadXtSettings(
   const found = await explorer.search(from).catch((error: Error) => {
     throw configErrors.XT_CONFIG_SETTINGS((error as { filepath?: string }).filepath ?? from, error.message)
   })
-  const result = xtSettingsSchema.safeParse(found?.isEmpty === false ? found.config : {})
+  const result = xtSettingsSchema.safeParse(found?.isEmpty === true ? {} : (found?.config ?? {}))
   if (result.success) return found === null ? result.data : { ...result.data, file: found.filepath }
   const problems = result.error.issues.map(({ path, message }) =>
     path.length === 0 ? message : `${path.join('.')}: ${message}`,

@@ -31,7 +31,7 @@ export class Lexer {
   #at = 0
   #warnedCrlf = false
   /** End of the line of the last lexical error: one line, one report. */
-  #failedUntil = 0
+  #failedUntil = -1
 
   constructor(text: string, problems: Problems) {
     this.#text = text
@@ -59,7 +59,7 @@ export class Lexer {
 
   /** Whether text before the token on its line was refused: what follows it there says nothing. */
   failedOnLineOf(token: Token): boolean {
-    return token.at < this.#failedUntil
+    return token.at <= this.#failedUntil
   }
 
   #word(first: string): Token | undefined {
