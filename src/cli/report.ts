@@ -6,7 +6,7 @@
 import { XtError } from '../base/errors.ts'
 import type { ConfigError } from '../config/errors.ts'
 import { cliErrors } from './errors.ts'
-import { problemsText } from './problem-text.ts'
+import { writeProblems } from './write-problems.ts'
 
 export interface FailedCommand {
   /** Id of the command, if one was found. */
@@ -19,7 +19,8 @@ export function reportError(thrown: unknown, { command, json }: FailedCommand): 
   const status = exitStatus(thrown)
   if (status !== undefined) return status
   const error = toXtError(thrown, command ?? '')
-  process.stderr.write(errorText(error))
+  if ('problems' in error) writeProblems((error as ConfigError).problems)
+  else process.stderr.write(errorText(error))
   if (process.env['XT_DEBUG']) process.stderr.write(`${thrown instanceof Error ? thrown.stack : thrown}\n`)
   if (json) {
     const { code, message, hint } = error
@@ -28,10 +29,8 @@ export function reportError(thrown: unknown, { command, json }: FailedCommand): 
   return error.exit
 }
 
-function errorText(error: XtError): string {
-  if ('problems' in error) return problemsText((error as ConfigError).problems)
-  return `${error.message}\n${error.hint === undefined ? '' : `${error.hint}\n`}`
-}
+const errorText = ({ message, hint }: XtError): string =>
+  `${message}\n${hint === undefined ? '' : `${hint}\n`}`
 
 /** oclif ends some paths by throwing the status (--help). */
 function exitStatus(thrown: unknown): number | undefined {

@@ -5,8 +5,8 @@ import { readCreateArguments } from '../cli/create-arguments.ts'
 import { cliErrors } from '../cli/errors.ts'
 import { type EscapeKey, parseEscapeKey } from '../cli/escape-key.ts'
 import { followDomain } from '../cli/foreground.ts'
-import { problemsText } from '../cli/problem-text.ts'
 import { ProgressLine } from '../cli/progress.ts'
+import { writeProblems } from '../cli/write-problems.ts'
 import { parseDomainConfig, readDomain } from '../config/domain.ts'
 import type { LibxlObject } from '../config/libxl-config.ts'
 import { loadXtSettings, readConfigFile } from '../config/load.ts'
@@ -58,7 +58,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
     const { file, settings: words } = readCreateArguments(argv as string[], flags.defconfig)
     const say = flags.quiet ? () => {} : (line: string) => this.note(line)
     const warn = (problems: readonly ConfigProblem[]) => {
-      if (!flags.quiet) process.stderr.write(problemsText(problems))
+      if (!flags.quiet) writeProblems(problems)
     }
     const settings = await loadXtSettings()
     const strict = flags.strict || settings.strict

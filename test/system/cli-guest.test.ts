@@ -1,0 +1,134 @@
+/** The whole way: `xt` from source, domain processes, software CPU, Xen shim, console, and a micro-guest that echoes. */
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { connectDomain, listDomains } from '../../src/engine/domains.ts'
+import { xtPaths } from '../../src/engine/paths.ts'
+import { buildHello } from '../../src/testkit/micro-guests/hello.ts'
+import { Terminal } from '../cli/terminal.ts'
+import { finished, root, startXt, xt, xtHome } from '../commands/fake-domain.ts'
+
+t.setTimeout(300_000)
+
+/** A home with hello.elf and hello.cfg; what still runs at the end is destroyed. */
+function lab(t: Test, more = ''): { home: string; cfg: string } {
+  const home = xtHome(t)
+  const cfg = join(home, 'hello.cfg')
+  mkdirSync(home, { recursive: true })
+  writeFileSync(join(home, 'hello.elf'), buildHello())
+  writeFileSync(cfg, `name="hello"\ntype="pvh"\nmemory=16\nkernel="${join(home, 'hello.elf')}"\n${more}\n`)
+  t.teardown(async () => {
+    for (const entry of await listDomains(xtPaths({ XT_HOME: home }))) {
+      using client = await connectDomain(entry)
+      await client.destroy()
+    }
+  })
+  return { home, cfg }
+}
+
+const left = (home: string) => ['domains', 'names'].flatMap((dir) => readdirSync(join(home, 'run', dir)))
+
+t.test(
+  'create -c on a terminal: greets, echoes, Ctrl-] leaves; console comes back with what was there; exit ends',
+  async (t) => {
+    const { home, cfg } = lab(t)
+    const env = { XT_HOME: home }
+    const dev = join(root, 'bin', 'dev.js')
+    const first = new Terminal(process.execPath, [dev, 'create', '-c', cfg], env)
+    t.teardown(() => first.kill())
+    await first.sees('> ')
+    first.type('one\r')
+    await first.sees('you said: one')
+    first.type('\x1d')
+    t.equal((await first.exited).exitCode, 0)
+    t.match(first.output, 'Connected to hello (domid 1). Ctrl-] leaves.')
+
+    t.match((await xt(home, 'list')).stdout, /^hello {40}1 {4}16 {5}1 {5}[rb-]{2}---- /m)
+
+    const second = new Terminal(process.execPath, [dev, 'console', 'hello'], env)
+    t.teardown(() => second.kill())
+    await second.sees('you said: one')
+    second.type('exit\r')
+    t.equal((await second.exited).exitCode, 0)
+    t.match(second.output, /Goodbye\..*The console of hello was closed: the guest has ended\./s)
+    while (left(home).length > 0) await new Promise((settle) => setTimeout(settle, 10))
+  },
+)
+
+t.test(
+  'create -F -c without a terminal misses no byte of a guest that ends at once, and says what xl says',
+  async (t) => {
+    const { home, cfg } = lab(t)
+    const child = startXt(home, ['create', '-F', '-c', cfg], 'pipe')
+    const result = finished(child)
+    child.stdin?.end('hi\rexit\r')
+    const { status, stdout, stderr } = await result
+    t.equal(status, 0)
+    t.match(stdout, /^Hello from a micro-guest.*you said: hi.*Goodbye\.\s+$/s)
+    t.equal(
+      stderr.replace(/pid \d+/, 'pid P'),
+      `Parsing config from ${cfg}
+Waiting for domain hello (domid 1) to die [pid P]
+Domain 1 has shut down, reason code 0 0x0
+Action for shutdown reason code 0 is destroy
+Domain 1 needs to be cleaned up: destroying the domain
+Done. Exiting now
+`,
+    )
+    t.same(left(home), [])
+  },
+)
+
+t.test('create -p leaves it paused; unpause, pause and destroy act; nothing is left behind', async (t) => {
+  const { home, cfg } = lab(t)
+  t.same(await xt(home, 'create', '-q', '-p', cfg), { status: 0, stdout: '', stderr: '' })
+  const letters = async () => /^hello.{58}(.{6})/m.exec((await xt(home, 'list')).stdout)?.[1]
+  t.equal(await letters(), '--p---')
+  t.equal((await xt(home, 'unpause', 'hello')).status, 0)
+  t.match(await letters(), /^[rb-]{2}----$/)
+  t.equal((await xt(home, 'pause', 'hello')).status, 0)
+  t.equal(await letters(), '--p---')
+  t.equal((await xt(home, 'destroy', '1')).status, 0)
+  t.equal((await xt(home, 'list')).stdout.split('\n').length, 2)
+  t.same(left(home), [])
+})
+
+t.test('a name in use, no kernel, a kernel that is none: one sentence, nothing left', async (t) => {
+  const { home, cfg } = lab(t)
+  t.equal((await xt(home, 'create', '-q', cfg)).status, 0)
+  const twice = await xt(home, 'create', '-q', cfg)
+  t.match(twice.stderr, /^Domain with name "hello" already exists/)
+  t.not(twice.status, 0)
+  t.equal((await xt(home, 'destroy', 'hello')).status, 0)
+  for (const [setting, sentence] of [
+    ['kernel="/nosuch"', /^kernel \/nosuch: there is no such file/],
+    [`kernel="${cfg}"`, /kernel/],
+    ['type="pv"', /PV guests cannot be run/],
+    ['plugins=["nosuch"]', /plugin nosuch/],
+  ] as const) {
+    const { status, stdout, stderr } = await xt(home, 'create', '-q', cfg, setting)
+    t.match(stderr, sentence)
+    t.notMatch(stderr, /^ +at /m, 'no stack')
+    t.equal(stdout, '')
+    t.not(status, 0)
+    t.same(left(home), [])
+  }
+})
+
+t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
+  const { home, cfg } = lab(t, 'plugins = [ "./slow.ts" ]')
+  writeFileSync(
+    join(home, 'slow.ts'),
+    `export default { name: 'slow', api: 1, config: { safeParse: (data) => ({ success: true, data }) },
+       setup: () => ({ attach: () => new Promise(() => {}) }) }`,
+  )
+  const child = startXt(home, ['create', cfg], 'ignore')
+  const result = finished(child)
+  while (!existsSync(join(home, 'run', 'names', 'hello')))
+    await new Promise((settle) => setTimeout(settle, 10))
+  child.kill('SIGINT')
+  const { status, stderr } = await result
+  t.equal(status, 130)
+  t.match(stderr, /Stopped: nothing is left of hello\.\n$/)
+  t.same(left(home), [])
+})
