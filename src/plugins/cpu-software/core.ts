@@ -11,7 +11,9 @@ import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
 import { ACCESS, emitMmu, TRANSLATED } from './mmu/emit-mmu.ts'
 import { type CoreFunctions, Emit, type Place } from './read/emit.ts'
+import { EmitVector } from './read/emit-vector.ts'
 import { MEANINGS } from './sem/meanings.ts'
+import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
 import { JUMP_CACHE, JUMP_ENTRIES, JUMP_ENTRY, OUTCOME, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from './state.ts'
 import { type Expr, type FunctionWriter, i32, i64, type Label, load32, load64, ModuleWriter, op } from './wasm/encoder.ts'
 import { add, add32, and, and32, eq, eq32, gtS32, mul, ne32, not32, or32, sar, shl, shl32, shr, shr32, sub, sub32, widen, wrap } from './wasm/operators.ts'
@@ -67,7 +69,15 @@ export function buildCore(): Uint8Array {
 }
 
 function emitHandler(handler: Handler, emit: Emit): void {
-  if (handler.vector) throw new Error(`no meaning for ${handler.key}`)
+  if (handler.vector) {
+    const { row, run } = VECTOR_MEANINGS[handler.key]!
+    emit.handler(() => {
+      const s = new EmitVector(emit, row)
+      s.prologue()
+      run(s)
+    }, 64)
+    return
+  }
   emit.handler((s) => MEANINGS[handler.key]!.run(s, handler.width), handler.width)
 }
 

@@ -251,10 +251,6 @@ export class Cpu {
   probeStore(address: bigint, size: number): void {
     if (this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), size, 0) === 0) throw GUEST_FAULT
   }
-  /** Faults now if a store of these bytes would, on any page. */
-  probeBytes(address: bigint, length: number): void {
-    this.#pieces(address, length, ACCESS.write, () => {})
-  }
   /** CMPXCHG8B and 16B on two words; returns what was found. Serialised against itself by a lock word of the machine. */
   exchangePair(address: bigint, half: 4 | 8, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
     const host = this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), half * 2, 1) >>> 0

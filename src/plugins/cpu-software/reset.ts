@@ -3,10 +3,10 @@ import { REG, type VcpuStart } from '../../base/vcpu.ts'
 import type { Cpu } from './cpu.ts'
 import { type CpuState, CR0, EFER, UNUSABLE } from './cpu-state.ts'
 import { FLAG } from './isa/row.ts'
-import { EXCEPTION } from './read/vocabulary.ts'
-import { FCW_DEFAULT, FP_STATE, MXCSR_DEFAULT } from './fp/state.ts'
+import { resetFpState } from './fp/state.ts'
 import { SEGMENT, STATE, TLB_SUPERVISOR } from './state.ts'
 import { ATTRIBUTE } from './system/descriptors.ts'
+import { refreshFloat } from './system/float.ts'
 
 const REAL_DATA = 0x93
 const FLAT_CODE = 0xc09b
@@ -35,13 +35,8 @@ function resetRegisters(state: CpuState): void {
   state.setSegment(SEGMENT.TR, 0, 0n, 0xffff, BUSY_TSS)
   state.view.setBigUint64(state.base + STATE.dr + 6 * 8, 0xffff0ff0n, true)
   state.view.setBigUint64(state.base + STATE.dr + 7 * 8, 0x400n, true)
-  const fp = state.base + STATE.fp
-  state.memory.u8.fill(0, fp, fp + FP_STATE.bytes)
-  state.view.setUint16(fp + FP_STATE.fcw, FCW_DEFAULT, true)
-  state.view.setUint32(fp + FP_STATE.mxcsr, MXCSR_DEFAULT, true)
-  // Without CR4.OSFXSR, SSE is #UD; MMX is there.
-  state.setHalf('sseFault', EXCEPTION.UD)
-  state.setHalf('mmxFault', 0)
+  resetFpState({ view: state.view, base: state.base + STATE.fp })
+  refreshFloat(state)
   setMode(state)
 }
 

@@ -37,7 +37,7 @@ export const FEATURES = [
 
 export type Feature = (typeof FEATURES)[number]
 
-/** What CPUID says and the decoder accepts. */
+/** What CPUID says and the decoder accepts. Not SSE4.2: C libraries would then use its string instructions, which are slower here than plain SSE2 code. */
 export const ADVERTISED: ReadonlySet<Feature> = new Set<Feature>([
   'BASE',
   'X87',
@@ -47,7 +47,6 @@ export const ADVERTISED: ReadonlySet<Feature> = new Set<Feature>([
   'SSE3',
   'SSSE3',
   'SSE4_1',
-  'SSE4_2',
   'POPCNT',
   'CX16',
   'RDTSCP',

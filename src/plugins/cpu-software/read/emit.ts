@@ -269,6 +269,25 @@ export class Emit implements Vocabulary {
   isMemory = (o: Operand): boolean => this.#facts.kinds[o] === 'm'
   isImmediate = (o: Operand): boolean => this.#facts.kinds[o] === 'i' || this.#facts.kinds[o] === 'I'
 
+  /** The state block, and the host address of a register operand in it. */
+  get state(): Expr {
+    return this.#state
+  }
+  slot(o: Operand): Expr {
+    return this.#slot(o)
+  }
+  /** A 16-bit field of the micro-op; the sign-extended immediate. */
+  uopField(offset: number): Expr {
+    return this.#field16(offset)
+  }
+  immediate(): Expr {
+    return load32(4, this.#uop, UOP.immediate)
+  }
+  /** Ends the instruction with the exception recorded in the state block. */
+  raise(): void {
+    this.#raise()
+  }
+
   #slot(o: Operand): Expr {
     this.#slots[o] ??= this.#fix(add32(this.#state, this.#field16(UOP.operand[o])))
     return this.#slots[o]

@@ -1,13 +1,38 @@
-/** MMX and SSE instructions that are written in WebAssembly's vector operators. */
+/**
+ * MMX and SSE instructions that move, shuffle, compare and calculate with integers (SDM vol. 2), as rows of the
+ * table: each is a function from its operands to its result in WebAssembly's vector operators.
+ *
+ * Floating-point arithmetic is in system/float.ts.
+ */
 import type { Row } from '../isa/row.ts'
+import { ROWS } from '../isa/table.ts'
+import type { EmitVector } from '../read/emit-vector.ts'
 import type { Access } from '../read/vocabulary.ts'
+import { arithmeticOf } from './vector-arithmetic.ts'
+import { moveOf } from './vector-move.ts'
+import { shuffleOf } from './vector-shuffle.ts'
 
+export type VectorRun = (s: EmitVector) => void
 export interface VectorMeaning {
+  readonly row: Row
   readonly access: readonly Access[]
+  readonly run: VectorRun
 }
-export const VECTOR_MEANINGS: Readonly<Record<string, VectorMeaning>> = {}
+
+/** By form; forms with the same text are the same instruction. */
+export const VECTOR_MEANINGS: Readonly<Record<string, VectorMeaning>> = all()
+
+function all(): Record<string, VectorMeaning> {
+  const found: Record<string, VectorMeaning> = {}
+  for (const row of ROWS) {
+    const run = moveOf(row) ?? arithmeticOf(row) ?? shuffleOf(row)
+    if (run === undefined) continue
+    found[row.form] = { row, access: row.operands.map((o, n) => (n === 0 && o.access !== 'r' ? 'w' : 'r')), run }
+  }
+  return found
+}
 
 /** Key of a row in VECTOR_MEANINGS, undefined when it has none. */
-export function vectorKey(_row: Row): string | undefined {
-  return undefined
+export function vectorKey(row: Row): string | undefined {
+  return row.form in VECTOR_MEANINGS ? row.form : undefined
 }

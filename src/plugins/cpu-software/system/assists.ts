@@ -7,20 +7,20 @@
 import type { AssistOp } from '../block/code-cache.ts'
 import type { Cpu } from '../cpu.ts'
 import type { Row } from '../isa/row.ts'
+import { floatingPointAssist } from '../fp/assists.ts'
 import { control } from './control.ts'
 import { far } from './far.ts'
 import { flagsAndStack } from './flags-stack.ts'
-import { float } from './float.ts'
 import { io } from './io.ts'
 import { registers } from './registers.ts'
 
 export type AssistRun = (cpu: Cpu, op: AssistOp) => number | undefined | void
 
-const ASSISTS: Readonly<Record<string, AssistRun>> = { ...control, ...far, ...flagsAndStack, ...float, ...io, ...registers }
+const ASSISTS: Readonly<Record<string, AssistRun>> = { ...control, ...far, ...flagsAndStack, ...io, ...registers }
 
 /** The assist of a row: by form first (`MOV r64, cr`), then by mnemonic. */
 export function findAssist(row: Row): AssistRun | undefined {
-  const run = ASSISTS[row.form] ?? ASSISTS[row.mnemonic]
+  const run = ASSISTS[row.form] ?? ASSISTS[row.mnemonic] ?? floatingPointAssist(row)
   if (run === undefined || !row.cpl0) return run
   return (cpu, op) => {
     if (cpu.state.cpl !== 0) cpu.raise('GP', 0)

@@ -48,7 +48,7 @@ export function setControlRegister(cpu: Cpu, n: number, value: bigint): void {
     cpu.host.taskPriority(Number(value))
   } else cpu.undefinedInstruction()
   refreshPaging(cpu)
-  refreshFloat(cpu)
+  refreshFloat(cpu.state)
   updateMode(cpu)
 }
 
@@ -115,7 +115,7 @@ export const control: Record<string, AssistRun> = {
   'MOV dr, r64': writeDebug,
   CLTS: (cpu) => {
     cpu.state.setWord('cr0', cpu.state.word('cr0') & ~CR0.TS)
-    refreshFloat(cpu)
+    refreshFloat(cpu.state)
   },
   HLT: (cpu) => {
     cpu.state.setWord('rip', cpu.state.word('nextRip'))

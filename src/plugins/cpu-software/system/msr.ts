@@ -4,7 +4,7 @@ import { EFER } from '../cpu-state.ts'
 import { SEGMENT } from '../state.ts'
 
 export const MSR = {
-  TSC: 0x10, APIC_BASE: 0x1b, SPEC_CTRL: 0x48, BIOS_SIGN_ID: 0x8b, MTRRCAP: 0xfe, ARCH_CAPABILITIES: 0x10a,
+  TSC: 0x10, APIC_BASE: 0x1b, SPEC_CTRL: 0x48, PRED_CMD: 0x49, BIOS_SIGN_ID: 0x8b, MTRRCAP: 0xfe, ARCH_CAPABILITIES: 0x10a,
   SYSENTER_CS: 0x174, SYSENTER_ESP: 0x175, SYSENTER_EIP: 0x176, MCG_CAP: 0x179, MCG_STATUS: 0x17a, PERF_STATUS: 0x198,
   MISC_ENABLE: 0x1a0, PAT: 0x277, MTRR_DEF_TYPE: 0x2ff, TSC_DEADLINE: 0x6e0,
   EFER: 0xc0000080, STAR: 0xc0000081, LSTAR: 0xc0000082, CSTAR: 0xc0000083, SFMASK: 0xc0000084,
@@ -26,6 +26,8 @@ export class MsrStore {
   readonly #values = new Map<number, bigint>([
     [MSR.PAT, PAT_RESET],
     [MSR.MTRR_DEF_TYPE, MTRR_DEF_TYPE_RESET],
+    // Speculation control: nothing speculates here, the register only remembers.
+    [MSR.SPEC_CTRL, 0n],
   ])
 
   read(cpu: Cpu, index: number): bigint | undefined {
@@ -123,6 +125,12 @@ export class MsrStore {
         this.#values.set(index, value)
         return true
       }
+      case MSR.PRED_CMD:
+        return value <= 1n
+      case MSR.SPEC_CTRL:
+        if (value > 7n) return false
+        this.#values.set(index, value)
+        return true
       case MSR.MTRR_DEF_TYPE:
         this.#values.set(index, value)
         return true
