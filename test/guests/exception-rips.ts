@@ -3,7 +3,6 @@ import { at, label, mem } from '../../src/plugins/cpu-software/isa/assemble.ts'
 import { microGuest } from '../../src/testkit/micro-guests/guest.ts'
 
 const NON_CANONICAL = 0x0000_8000_0000_0000n
-const CR0_TS = 3
 
 export const guest = microGuest(
   'exception-rips',
@@ -43,14 +42,6 @@ export const guest = microGuest(
     g.fault({ vector: 13, error: 0 }, () => g.emit('JMP', 'rbx'))
     g.fault({ vector: 13, error: 0xf8 * 8 + 2 }, () => g.emit('LIDT', at('short_idt')).emit('INT', 0xf8))
     g.emit('LIDT', at('idt_pointer'))
-
-    g.emit('MOV', 'rax', 'cr0').emit('BTS', 'rax', CR0_TS).emit('MOV', 'cr0', 'rax')
-    g.fault({ vector: 7, at: 'x87' }, () => g.label('x87').emit('FNINIT'))
-    g.fault({ vector: 7, at: 'sse' }, () => g.label('sse').emit('XORPS', 'xmm0', 'xmm0'))
-    g.emit('CLTS').emit('XORPS', 'xmm0', 'xmm0').emit('FNINIT')
-    g.fault({ vector: 13, error: 0, at: 'unaligned' }, () =>
-      g.label('unaligned').emit('MOVAPS', 'xmm0', at('gdt', { addend: 8 })),
-    )
 
     g.fault({ vector: 13, error: 0, at: 'rdmsr' }, () =>
       g.emit('MOV', 'ecx', 0x12345678).label('rdmsr').emit('RDMSR'),

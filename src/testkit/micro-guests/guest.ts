@@ -180,6 +180,18 @@ export class GuestBuilder extends Assembler {
     return this.emit('RET').label(after)
   }
 
+  /** Interrupts on for a while, with branches in it, then off. */
+  takeInterrupts(): this {
+    const again = this.unique('window')
+    this.emit('PUSH', 'rcx')
+      .emit('MOV', 'ecx', 2000)
+      .emit('STI')
+      .label(again)
+      .emit('DEC', 'ecx')
+      .jcc('NZ', again)
+    return this.emit('CLI').emit('POP', 'rcx')
+  }
+
   /** To ring 3, 64-bit, at a label; interrupts off. */
   enterUser(to: string, selector: number = SELECTOR.userCode): this {
     this.emit('PUSH', SELECTOR.userData)

@@ -1,0 +1,39 @@
+/** All micro-guests, in the order of the README's table. */
+import type { MicroGuest } from '../../src/testkit/micro-guests/guest.ts'
+import { guest as atomics } from './atomics.ts'
+import { guest as eventChannels } from './event-channels.ts'
+import { guest as exceptionRips } from './exception-rips.ts'
+import { guest as fpuTraps } from './fpu-traps.ts'
+import { guest as haltIsPowerOff } from './halt-is-power-off.ts'
+import { guest as hypercallErrors } from './hypercall-errors.ts'
+import { guest as interruptStackTable } from './interrupt-stack-table.ts'
+import { guest as interruptWindow } from './interrupt-window.ts'
+import { guest as lapicTimer } from './lapic-timer.ts'
+import { guest as pageFaultCodes } from './page-fault-codes.ts'
+import { guest as processorStart } from './processor-start.ts'
+import { guest as segmentLimits } from './segment-limits.ts'
+import { guest as selfModifyingCode } from './self-modifying-code.ts'
+import { guest as stringFaults } from './string-faults.ts'
+import { guest as syscallSysret } from './syscall-sysret.ts'
+import { guest as writeProtect } from './write-protect.ts'
+import { guest as xenTimers } from './xen-timers.ts'
+
+export const GUESTS: readonly MicroGuest[] = [
+  pageFaultCodes,
+  writeProtect,
+  stringFaults,
+  selfModifyingCode,
+  exceptionRips,
+  fpuTraps,
+  segmentLimits,
+  syscallSysret,
+  interruptStackTable,
+  interruptWindow,
+  lapicTimer,
+  processorStart,
+  atomics,
+  hypercallErrors,
+  eventChannels,
+  xenTimers,
+  haltIsPowerOff,
+]
