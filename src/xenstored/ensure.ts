@@ -4,6 +4,7 @@ import { closeSync, mkdirSync, openSync, renameSync, statSync } from 'node:fs'
 import { connect } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { encodePacket, stringsPayload, XS } from '../xen/xenstore/wire.ts'
 import { errors } from './errors.ts'
 import { type StorePlaces, storePlaces } from './places.ts'
 
@@ -49,14 +50,19 @@ export async function ensureXenstored(
   return { socketPath, guestSocketPath }
 }
 
+/** Asks something: the kernel takes connections to a dying store too. */
 function answers(path: string): Promise<boolean> {
+  const question = { type: XS.GET_DOMAIN_PATH, reqId: 1, txId: 0, payload: stringsPayload(['0']) }
   return new Promise((resolve) => {
     const socket = connect(path)
-    socket.on('connect', () => {
+    const settle = (answered: boolean) => {
+      resolve(answered)
       socket.destroy()
-      resolve(true)
-    })
-    socket.on('error', () => resolve(false))
+    }
+    socket.on('connect', () => socket.write(encodePacket(question)))
+    socket.on('data', () => settle(true))
+    socket.on('error', () => settle(false))
+    socket.on('close', () => settle(false))
   })
 }
 
