@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Domid } from '../base/brand.ts'
-import type { XtError } from '../base/errors.ts'
+import { XtError } from '../base/errors.ts'
 import type { Log, LogLevel } from '../base/log.ts'
 import type { MachineMemory } from '../base/machine-memory.ts'
 import type { Action, DomainConfig } from '../config/schema.ts'
@@ -113,8 +113,8 @@ export class Domain {
   async fail(cause: unknown): Promise<void> {
     const { log } = this.#host
     const why = cause instanceof Error ? cause : new Error(String(cause))
-    this.#fault ??= errors.XT_VM_FAILED(why.message)
-    log.error(this.#fault.message)
+    log.error(errors.XT_VM_FAILED(why.message).message)
+    this.#fault ??= why instanceof XtError ? why : errors.XT_VM_FAILED(why.message)
     if (why.stack !== undefined) log.error(why.stack)
     await this.#goDown()
     void this.#close(false)

@@ -115,7 +115,7 @@ export const errors = defineErrors({
   XT_PLUGIN_INVALID: {
     title: 'A module that is no plugin',
     message: (name: string, why: string) => `plugin ${name}: ${why}`,
-    hint: 'The default export must be made with definePlugin from "xt/plugin".',
+    hint: 'docs/writing-a-plugin.md shows what a plugin looks like.',
   },
   XT_PLUGIN_API: {
     title: 'A plugin for another version of the plugin API',

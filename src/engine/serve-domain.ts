@@ -105,10 +105,18 @@ async function openStore(runDir: string) {
   return connectXenstore({ socketPath, revive: () => ensureXenstored(runDir) })
 }
 
-/** Standard error is the domain's log file. Written at once, so that a crash loses nothing. */
+/** What a domain may write into its log. GUEST: some lines are made of what the guest says, as often as it likes. */
+const LOG_LIMIT_BYTES = 16 << 20
+let logRoom = LOG_LIMIT_BYTES
+
+/** Standard error is the domain's log file. Written at once, so that a crash loses nothing; errors always. */
 function writeLine(level: LogLevel, line: string): void {
+  if (logRoom <= 0 && level !== 'error') return
+  const text = `${new Date().toISOString()} ${level.padEnd(5)} ${line}\n`
+  logRoom -= Buffer.byteLength(text)
   try {
-    writeSync(2, `${new Date().toISOString()} ${level.padEnd(5)} ${line}\n`)
+    writeSync(2, text)
+    if (logRoom <= 0 && level !== 'error') writeSync(2, 'the log is full: from here on it has errors only\n')
   } catch {
     // A full disk must not end the guest.
   }

@@ -41,7 +41,7 @@ const PATIENCE_MS = 5000
 export class Vm {
   /** Settles when the guest has ended by itself and its vCPUs are parked. */
   readonly ended: Promise<GuestEnd>
-  /** Settles with the cause when the machine failed through a bug of ours or of a plugin while it ran. */
+  /** Settles with the cause when the machine failed, once built, through a bug of ours or of a plugin. */
   readonly failed: Promise<unknown>
   readonly #options: VmOptions
   readonly #machine: StateMachine
@@ -224,12 +224,15 @@ export class Vm {
     }
   }
 
-  /** Makes a call on all plugins; throws the first failure and logs the others. */
+  /** Makes a call on all plugins; throws the first failure and logs the others. Once built, a failure ends the VM. */
   async #callAll(call: CallName): Promise<void> {
     this.#goingDown.signal.throwIfAborted()
     const [first, ...others] = await this.#driver!.call(call)
     for (const other of others) this.#options.log.error(other.message)
-    if (first !== undefined) throw first
+    if (first !== undefined) {
+      if (this.state !== 'building') this.#reportFailure(first)
+      throw first
+    }
     this.#goingDown.signal.throwIfAborted()
   }
 

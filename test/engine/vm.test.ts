@@ -228,7 +228,9 @@ t.test('a plugin that throws is named with its call, in each of its calls', asyn
   }
   for (const [call, run] of Object.entries(act)) {
     const { vm } = machine([fakeCpu([]).plugin, broken(call as keyof Lifecycle)])
-    await t.rejects(run(vm), { message: `broken ${call} failed: oops`, blame: { plugin: 'broken', call } })
+    const expected = { message: `broken ${call} failed: oops`, blame: { plugin: 'broken', call } }
+    await t.rejects(run(vm), expected)
+    if (call !== 'attach') t.match(await vm.failed, expected, 'it ends the machine')
     t.same(await vm.destroy(), [])
     t.equal(vm.state, 'gone')
   }
