@@ -47,7 +47,7 @@ t.test(
   'Debian’s kernel boots from the memory we build and finds in it what Xen’s guest finds',
   {
     timeout: 180_000,
-    ...(missing === undefined ? {} : { skip: `there is no ${missing}` }),
+    ...(missing === undefined ? {} : { skip: `missing: ${missing}` }),
   },
   async (t) => {
     const dir = t.testdir({})
