@@ -16,3 +16,26 @@ export const ENOSPC = 28
 export const ENOSYS = 38
 export const EOPNOTSUPP = 95
 export const ENOBUFS = 105
+
+const NAMES: ReadonlyMap<number, string> = new Map(
+  Object.entries({
+    EPERM,
+    ENOENT,
+    ESRCH,
+    E2BIG,
+    EAGAIN,
+    ENOMEM,
+    EACCES,
+    EFAULT,
+    EBUSY,
+    EEXIST,
+    ENODEV,
+    EINVAL,
+    ENOSPC,
+    ENOSYS,
+    EOPNOTSUPP,
+    ENOBUFS,
+  }).map(([name, n]) => [n, name]),
+)
+/** The C name of an error number. */
+export const errnoName = (errno: number): string => NAMES.get(errno) ?? String(errno)

@@ -5,7 +5,7 @@
  * are copied once and then judged.
  */
 import type { Vcpu } from '../../base/vcpu.ts'
-import { EFAULT, ENOSYS } from '../abi/errno.ts'
+import { EFAULT, ENOSYS, errnoName } from '../abi/errno.ts'
 import type { Abi, Fields, Struct, Values } from '../abi/struct.ts'
 import type { Domain } from '../domain.ts'
 import type { GuestLines } from './guest-lines.ts'
@@ -81,7 +81,10 @@ export interface SubOp {
 }
 
 /** A sub-operation that no PVH guest may use: the answer Xen gives. */
-export const refuse = (errno: number, why: string): SubOp => ({ run: () => -errno, note: why })
+export const refuse = (errno: number, why: string): SubOp => ({
+  run: () => -errno,
+  note: `-${errnoName(errno)}: ${why}`,
+})
 
-/** A hypercall that is a switch over sub-operations: rows by C name. */
+/** A hypercall that is a switch over sub-operations: by the names of its family of constants. */
 export type SubOps = Readonly<Record<string, SubOp | ((call: Call, arg: bigint, extra: bigint) => Result)>>

@@ -1,5 +1,5 @@
 /** __HYPERVISOR_hvm_op (hvm/hvm_op.h): params, upcall vector, and small questions. */
-import { EFAULT, EINVAL, ENOENT, EOPNOTSUPP } from '../abi/errno.ts'
+import { EFAULT, EINVAL, ENOENT, ENOSYS, EOPNOTSUPP } from '../abi/errno.ts'
 import {
   HVMMEM,
   xen_hvm_evtchn_upcall_vector,
@@ -35,6 +35,9 @@ export const hvmOp: SubOps = {
     if (denied !== 0) return denied
     return call.answer(arg, xen_hvm_param, { value: call.domain.params.get(p.index) })
   },
+  set_pci_intx_level: refuse(ENOSYS, 'moved to dm_op'),
+  set_isa_irq_level: refuse(ENOSYS, 'moved to dm_op'),
+  set_pci_link_route: refuse(ENOSYS, 'moved to dm_op'),
   flush_tlbs: (call, arg) => {
     if (arg !== 0n) return -EINVAL
     call.vcpu.physmapChanged()
@@ -42,7 +45,7 @@ export const hvmOp: SubOps = {
   },
   pagetable_dying: refuse(EINVAL, 'only with shadow paging'),
   get_time: (call, arg) => call.answer(arg, xen_hvm_get_time, { now: BigInt(Math.floor(call.vcpu.now())) }),
-  xentrace: { run: () => 0, note: 'accepted, traced nowhere' },
+  xentrace: { run: () => 0, note: '0: accepted, traced nowhere' },
   get_mem_type: (call, arg) => {
     const q = call.fetch(arg, xen_hvm_get_mem_type)
     if (q === undefined) return -EFAULT
@@ -61,7 +64,7 @@ export const hvmOp: SubOps = {
   },
   guest_request_vm_event: {
     run: (_call, arg) => (arg === 0n ? 0 : -EINVAL),
-    note: 'accepted, nobody listens',
+    note: '0: accepted, nobody listens',
   },
   altp2m: refuse(EOPNOTSUPP, 'no alternate physmaps'),
 }

@@ -5,7 +5,7 @@
  * handler: it answers -ENOSYS and is named in the log.
  */
 import { REG } from '../../base/vcpu.ts'
-import { EFAULT, EINVAL, ENOENT, ENOSYS, EPERM } from '../abi/errno.ts'
+import { EFAULT, EINVAL, ENOENT, ENOSYS, EPERM, errnoName } from '../abi/errno.ts'
 import { EVTCHNOP } from '../abi/event_channel.ts'
 import { GNTTABOP } from '../abi/grant_table.ts'
 import { HVMOP } from '../abi/hvm/hvm_op.ts'
@@ -102,7 +102,7 @@ const refused = (
   nr: HYPERVISOR[name],
   name,
   header,
-  status: why,
+  status: `-${errnoName(errno)}: ${why}`,
   subs: [],
   run: () => -errno,
 })
@@ -162,7 +162,7 @@ function multicall(call: Call, list: bigint, count: bigint): Result {
 }
 
 export const HYPERCALLS: readonly HypercallRow[] = [
-  refused('platform_op', 'platform.h', ENOSYS, '-ENOSYS: only dom0'),
+  refused('platform_op', 'platform.h', ENOSYS, 'only dom0'),
   switched('memory_op', 'memory.h', XENMEM, memoryOp, (a1, a2) => {
     const cmd = Number(a1 & 0xffffffffn)
     return [cmd & MEMOP_CMD_MASK, a2, BigInt(startExtent(cmd))]
@@ -175,16 +175,16 @@ export const HYPERCALLS: readonly HypercallRow[] = [
   plain('vm_assist', 'xen.h', vmAssist),
   vcpuRow(),
   missing('mmuext_op', 'xen.h'),
-  refused('xsm_op', 'xsm/flask_op.h', ENOSYS, '-ENOSYS: no XSM'),
+  refused('xsm_op', 'xsm/flask_op.h', ENOSYS, 'no XSM'),
   switched('sched_op', 'sched.h', SCHEDOP, schedOp),
   switched('event_channel_op', 'event_channel.h', EVTCHNOP, eventChannelOp),
-  refused('physdev_op', 'physdev.h', ENOSYS, '-ENOSYS: a PVH guest has no PIRQs'),
+  refused('physdev_op', 'physdev.h', ENOSYS, 'a PVH guest has no PIRQs'),
   switched('hvm_op', 'hvm/hvm_op.h', HVMOP, hvmOp),
-  refused('sysctl', 'sysctl.h', EPERM, '-EPERM: only dom0'),
-  refused('domctl', 'domctl.h', EPERM, '-EPERM: only the toolstack'),
-  refused('argo_op', 'argo.h', ENOSYS, '-ENOSYS: not enabled'),
-  refused('xenpmu_op', 'pmu.h', ENOSYS, '-ENOSYS: not enabled'),
-  refused('dm_op', 'hvm/dm_op.h', EPERM, '-EPERM: only a device model'),
+  refused('sysctl', 'sysctl.h', EPERM, 'only dom0'),
+  refused('domctl', 'domctl.h', EPERM, 'only the toolstack'),
+  refused('argo_op', 'argo.h', ENOSYS, 'not enabled'),
+  refused('xenpmu_op', 'pmu.h', ENOSYS, 'not enabled'),
+  refused('dm_op', 'hvm/dm_op.h', EPERM, 'only a device model'),
 ]
 
 const byNumber: (HypercallRow | undefined)[] = []
