@@ -2,8 +2,8 @@
  * Where the pieces of a PVH guest go in its RAM: the kernel where it was linked, then start_info and the ramdisk on
  * the following pages, as Xen's domain builder does.
  *
- * XEN: what does not fit behind the kernel may also lie between 1 MiB and the kernel, which lets Linux (linked at
- * 16 MiB) boot with a ramdisk in 64 MiB.
+ * XEN: what does not fit behind the kernel may also lie between 1 MiB and the kernel; Linux, linked at 16 MiB,
+ * leaves room there that a small guest needs.
  */
 import { PAGE_SIZE } from '../../base/machine-memory.ts'
 import type { ElfKernel } from './elf.ts'
