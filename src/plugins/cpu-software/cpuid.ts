@@ -48,9 +48,9 @@ export function cpuid(leaf: number, subleaf: number, facts: CpuidFacts): CpuidRe
     case 6:
       return { ...none, eax: bit(2) /* ARAT */ }
     case 7:
-      return subleaf === 0
-        ? { ...none, ebx: bit(7) /* SMEP */, ecx: bit(2) /* UMIP */, edx: bit(26) /* IBRS, IBPB */ + bit(29) /* ARCH_CAPABILITIES */ }
-        : none
+      if (subleaf === 0)
+        return { eax: 2, ebx: bit(7) /* SMEP */, ecx: bit(2) /* UMIP */, edx: bit(26) /* IBRS, IBPB */ + bit(29) /* ARCH_CAPABILITIES */ }
+      return subleaf === 2 ? { ...none, edx: bit(4) /* BHI_CTRL: instead of a loop at each system call */ } : none
     case 0xb:
       return topology(subleaf, facts)
     case 0x15:

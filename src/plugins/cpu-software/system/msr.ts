@@ -19,6 +19,8 @@ const MISC_ENABLE_VALUE = 1n
 const MTRR_DEF_TYPE_RESET = 0x806n
 /** Eight variable ranges, write-combining allowed. */
 const MTRRCAP_VALUE = 0x408n
+/** IBRS, STIBP, SSBD, BHI_DIS_S. */
+const SPEC_CTRL_BITS = 0x407n
 const isMtrr = (index: number): boolean => (index >= 0x200 && index <= 0x20f) || index === 0x250 || index === 0x258 || index === 0x259 || (index >= 0x268 && index <= 0x26f)
 
 /** Registers that are plain storage: they say how memory would be cached, which nothing here depends on. */
@@ -128,7 +130,7 @@ export class MsrStore {
       case MSR.PRED_CMD:
         return value <= 1n
       case MSR.SPEC_CTRL:
-        if (value > 7n) return false
+        if ((value & ~SPEC_CTRL_BITS) !== 0n) return false
         this.#values.set(index, value)
         return true
       case MSR.MTRR_DEF_TYPE:
