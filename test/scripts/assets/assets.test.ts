@@ -7,6 +7,7 @@ import { assetCache, withCacheLock } from '../../../scripts/assets/cache.ts'
 import { debianBusybox, debianKernel } from '../../../scripts/assets/fetch-debian-kernel.ts'
 import { initramfs, runArgument } from '../../../scripts/assets/make-initramfs.ts'
 import { XtError } from '../../../src/base/errors.ts'
+import { parseDomainConfig } from '../../../src/config/domain.ts'
 
 /** Sets environment variables until the test ends. */
 function setEnv(
@@ -174,3 +175,19 @@ t.test('init.sh is a shell script without syntax errors', async (t) => {
   const check = spawnSync('sh', ['-n', new URL('../../../scripts/assets/init.sh', import.meta.url).pathname])
   t.equal(check.status, 0, check.stderr.toString())
 })
+
+t.test(
+  'examples/debian.cfg is read without a warning, with its paths given on the command line',
+  async (t) => {
+    const text = readFileSync(new URL('../../../examples/debian.cfg', import.meta.url), 'utf8')
+    const parsed = parseDomainConfig(text, 'debian.cfg', ['kernel="/k"', 'ramdisk="/r"'])
+    t.match(parsed.config, {
+      name: 'debian',
+      type: 'pvh',
+      kernel: '/k',
+      ramdisk: '/r',
+      cmdline: 'console=hvc0',
+    })
+    t.strictSame(parsed.warnings, [])
+  },
+)
