@@ -229,8 +229,9 @@ export class Domain {
   }
 
   async #askGuest(what: 'poweroff' | 'reboot'): Promise<void> {
-    const { state } = this.#runningVm(what)
-    if (state !== 'running' && state !== 'paused') throw errors.XT_NOT_NOW(what, state)
+    const wish = what === 'reboot' ? 'reboot the guest' : 'shut the guest down'
+    const { state } = this.#runningVm(wish)
+    if (state !== 'running' && state !== 'paused') throw errors.XT_NOT_NOW(wish, state)
     await requestOfGuest(this.#store!, this.#claim!.domid, what, this.#host.clock, this.#gone.signal)
   }
 

@@ -4,6 +4,17 @@
  * Texts follow xl where scripts may look for them; exit statuses are xl's.
  */
 import { defineErrors } from '../base/errors.ts'
+import type { VmState } from './vm-state.ts'
+
+/** States of a VM as the end of a sentence. */
+const IS: Readonly<Record<VmState, string>> = {
+  building: 'is still being built',
+  paused: 'is paused',
+  running: 'is running',
+  shutdown: 'has shut down',
+  dying: 'is being destroyed',
+  gone: 'is gone',
+}
 
 const list = (names: readonly string[]) => (names.length === 0 ? 'nothing' : names.join(', '))
 
@@ -58,7 +69,7 @@ export const errors = defineErrors({
   },
   XT_NOT_NOW: {
     title: 'The domain is in a state in which this cannot be done',
-    message: (what: string, state: string) => `cannot ${what}: the domain is ${state}`,
+    message: (what: string, state: VmState) => `cannot ${what}: the domain ${IS[state]}`,
   },
   XT_NOT_PAUSED: {
     title: 'unpause of a domain that nobody paused',

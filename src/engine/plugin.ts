@@ -143,11 +143,13 @@ export interface Vcpus {
   resume(): Promise<void>
   /** While paused: all vCPUs as after power-on. */
   reset(): Promise<void>
+  /** For good, at any time: also while start, pause or resume is under way. */
   stop(): Promise<void>
   /** How the guest ended: a shutdown reason (sched.h SHUTDOWN_*). `detail` for people, e.g. "triple fault at rip ...". */
   readonly ended: Promise<{ readonly reason: number; readonly detail?: string }>
   /** A vCPU thread failed through a bug of ours or of an exit plugin. */
   readonly failed: Promise<never>
+  /** At any time. A vCPU that is offline or down is reported so also while it is parked. */
   info(): readonly VcpuInfo[]
 }
 export interface VcpuInfo {

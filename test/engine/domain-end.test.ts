@@ -73,7 +73,7 @@ t.test('a preserved guest stays listed and can be destroyed; it takes no request
   t.match(await client.info(), { shutdownReason: 0, detail: 'as the command line said' })
   await t.rejects(client.shutdown(), {
     code: 'XT_NOT_NOW',
-    message: 'cannot poweroff: the domain is shutdown',
+    message: 'cannot shut the guest down: the domain has shut down',
   })
   await client.destroy()
   t.same(await listDomains(paths), [])

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import t from 'tap'
 import { z } from 'zod'
 import { domid } from '../../src/base/brand.ts'
@@ -416,3 +417,44 @@ t.test('destroy can be asked for at any time and as often as one likes', async (
   t.equal(vm.state, 'gone')
   await t.rejects(vm.pause(), { code: 'XT_NOT_NOW', message: 'cannot pause: the domain is gone' })
 })
+
+t.test(
+  'whatever is asked in whatever order at once, the vCPUs run exactly when the pause count is 0',
+  async () => {
+    const step = fc.constantFrom('pause', 'unpause', 'end', 'turn', 'destroy')
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+        let runs = false
+        let stopped = false
+        const set = (to: boolean) => async () => {
+          await turns()
+          runs = to
+        }
+        const cpu = fakeCpu([], {
+          start: set(true),
+          resume: set(true),
+          pause: set(false),
+          stop: async () => {
+            runs = false
+            stopped = true
+          },
+        })
+        const { vm } = machine([cpu.plugin, noting('disk', [])])
+        await vm.build()
+        const asked: Promise<unknown>[] = []
+        for (const what of steps) {
+          if (what === 'turn') await turns()
+          else if (what === 'end') cpu.end({ reason: 0 })
+          else asked.push(vm[what]().catch(() => {}))
+        }
+        await Promise.all(asked)
+        await turns()
+        await turns()
+        if (steps.includes('destroy')) return vm.state === 'gone' && stopped && !runs
+        if (vm.state === 'shutdown') return !runs && vm.end !== undefined
+        return runs === (vm.pauseCount === 0) && vm.state === (runs ? 'running' : 'paused')
+      }),
+      { numRuns: 60 },
+    )
+  },
+)
