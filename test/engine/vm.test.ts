@@ -428,7 +428,7 @@ t.test(
         let stopped = false
         const set = (to: boolean) => async () => {
           await turns()
-          runs = to
+          runs = to && !stopped
         }
         const cpu = fakeCpu([], {
           start: set(true),
