@@ -27,7 +27,7 @@ export interface ConsoleSession {
   readonly stdout?: NodeJS.WriteStream
 }
 
-/** `detached`: the user left, or nobody reads our output any more. `ended`: the console was closed by the domain. */
+/** `detached`: the user left. `ended`: the console was closed by the domain. */
 export type ConsoleEnd = 'detached' | 'ended'
 
 /**
@@ -109,15 +109,12 @@ function converse(
     const hungUp = (): void => {
       if (isTerminal) finish('detached')
     }
-    const unread = (): void => finish('detached')
     const closed = (): void => finish('ended')
     const finish = (end: ConsoleEnd): void => {
       socket.off('data', show).off('close', closed)
       stdin.off('data', type).off('end', hungUp).off('error', hungUp).pause()
-      stdout.off('error', unread)
       settle(end)
     }
-    stdout.on('error', unread)
     if (early.length > 0) show(early)
     socket.on('data', show).once('close', closed).resume()
     // Only a terminal is read while watching: for the keys that leave.

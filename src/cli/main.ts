@@ -22,6 +22,7 @@ export interface Program {
 /** Runs one command line; resolves with the exit status. */
 export async function main(argv: readonly string[], program: Program): Promise<number> {
   settings.enableAutoTranspile = false
+  process.stdout.on('error', endQuietly)
   const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
   try {
     const config = await Config.load(loadOptions(program))
@@ -38,6 +39,12 @@ export async function main(argv: readonly string[], program: Program): Promise<n
   } catch (error) {
     return reportError(error, failed)
   }
+}
+
+/** Whoever read our output has gone (`xt list | head`): what is left to say has no reader. The status is a shell's for SIGPIPE. */
+function endQuietly(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(141)
 }
 
 /** -h and --help, unless they are the value of something after `--`. */

@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
@@ -8,6 +9,10 @@ import { printJson } from '../config/xl-json.ts'
 import type { DomainInfo } from '../engine/control.ts'
 import { connectDomain, type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
+
+/** How long a domain process may take to answer. */
+const PATIENCE_MS = 3000
+const NO_UUID = '00000000-0000-0000-0000-000000000000'
 
 export default class List extends XtCommand {
   static override summary = 'List information about all domains, or one.'
@@ -26,39 +31,57 @@ export default class List extends XtCommand {
   async run(): Promise<readonly ListRow[]> {
     const { args, argv, flags } = await this.parse(List)
     if (argv.length > 1) throw cliErrors.XT_LIST_ONE(argv.length)
-    const infos =
-      args.domain === undefined
-        ? await all(await listDomains(this.paths))
-        : [await ask(await findDomain(this.paths, args.domain))]
-    const rows = infos.map(row)
+    const entries =
+      args.domain === undefined ? await listDomains(this.paths) : [await findDomain(this.paths, args.domain)]
+    const answers = await Promise.all(entries.map(ask))
+    const rows = entries.flatMap((entry, i) => row(entry, answers[i]!))
+    for (const [i, { name, domid }] of entries.entries()) {
+      if (answers[i] === 'silent') this.note(`Domain ${domid} (${name}) does not answer.`)
+    }
     if (!this.jsonEnabled()) {
+      const infos = answers.filter((answer) => typeof answer === 'object')
       process.stdout.write(flags.long ? `${printJson(infos.map(long))}\n\n` : listTable(rows, flags))
     }
     return rows
   }
 }
 
-async function ask(entry: DomainEntry): Promise<DomainInfo> {
-  using client = await connectDomain(entry)
-  return await client.info()
+/** `gone`: it ended while it was asked. `silent`: its process lives but does not answer. */
+type Answer = DomainInfo | 'gone' | 'silent'
+
+async function ask(entry: DomainEntry): Promise<Answer> {
+  const patience = new AbortController()
+  try {
+    using client = await connectDomain(entry)
+    return await Promise.race([
+      client.info(),
+      setTimeout(PATIENCE_MS, 'silent' as const, { signal: patience.signal }),
+    ])
+  } catch {
+    return 'gone'
+  } finally {
+    patience.abort()
+  }
 }
 
-/** One that ends while it is asked is no longer there to be listed. */
-async function all(entries: readonly DomainEntry[]): Promise<DomainInfo[]> {
-  const answers = await Promise.allSettled(entries.map(ask))
-  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+function row({ name, domid }: DomainEntry, answer: Answer): ListRow[] {
+  if (answer === 'gone') return []
+  if (answer === 'silent') {
+    return [{ name, domid, memoryMiB: 0, vcpus: 0, state: '------', cpuSeconds: 0, uuid: NO_UUID }]
+  }
+  return [
+    {
+      name: answer.name,
+      domid,
+      memoryMiB: answer.memoryMiB,
+      vcpus: onlineVcpus(answer),
+      state: stateLetters(answer),
+      cpuSeconds: answer.vcpus.reduce((sum, { ranNs }) => sum + ranNs, 0) / 1e9,
+      uuid: answer.uuid,
+      ...(answer.shutdownReason === undefined ? {} : { shutdownReason: answer.shutdownReason }),
+    },
+  ]
 }
-
-const row = (info: DomainInfo): ListRow => ({
-  name: info.name,
-  domid: info.domid,
-  memoryMiB: info.memoryMiB,
-  vcpus: onlineVcpus(info),
-  state: stateLetters(info),
-  cpuSeconds: info.vcpus.reduce((sum, { ranNs }) => sum + ranNs, 0) / 1e9,
-  uuid: info.uuid,
-  ...(info.shutdownReason === undefined ? {} : { shutdownReason: info.shutdownReason }),
-})
 
 function long({ domid, name, config }: DomainInfo): LibxlObject {
   const libxl = config.libxl as LibxlObject

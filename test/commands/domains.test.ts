@@ -32,6 +32,17 @@ t.test('list --json has a stable shape', async (t) => {
   ])
 })
 
+t.test('a domain process that does not answer is listed all the same, with a note', async (t) => {
+  const home = xtHome(t)
+  const silent = await FakeDomain.start(t, home, 'silent')
+  await FakeDomain.start(t, home, 'con')
+  silent.answers = false
+  const { status, stdout, stderr } = await xt(home, 'list')
+  t.equal(status, 0)
+  t.match(stdout, /^silent {39}1 {5}0 {5}0 {5}------ {7}0\.0\ncon {42}2 {3}256/m)
+  t.equal(stderr, 'Domain 1 (silent) does not answer.\n')
+})
+
 t.test('list -l prints the configuration as libxl does', async (t) => {
   const home = xtHome(t)
   await FakeDomain.start(t, home)

@@ -41,6 +41,9 @@ export class FakeDomain {
   readonly console: ConsolePort
   readonly requests: string[] = []
   typed = ''
+  /** Whether it says anything about itself. */
+  answers = true
+  readonly #end = Promise.withResolvers<void>()
   info: DomainInfo
   claim!: Claim
   /** What the guest does about shutdown and reboot. */
@@ -59,7 +62,10 @@ export class FakeDomain {
       return null
     }
     this.control = new ControlServer({
-      info: () => this.info,
+      info: async () => {
+        if (!this.answers) await this.#end.promise
+        return this.info
+      },
       pause: take('pause'),
       unpause: take('unpause'),
       shutdown: take('shutdown'),
@@ -108,6 +114,7 @@ export class FakeDomain {
   }
 
   async end(): Promise<void> {
+    this.#end.resolve()
     await this.console.close()
     await this.control.close().catch(() => {})
     this.claim.release()

@@ -115,6 +115,32 @@ t.test('a name in use, no kernel, a kernel that is none: one sentence, nothing l
   }
 })
 
+t.test('a domain process killed with SIGKILL ends its console, and the next command clears up', async (t) => {
+  const { home, cfg } = lab(t)
+  const child = startXt(home, ['create', '-c', cfg], 'pipe')
+  const console = finished(child)
+  child.stdout?.once('data', async () => {
+    const [entry] = await listDomains(xtPaths({ XT_HOME: home }))
+    using client = await connectDomain(entry!)
+    process.kill((await client.info()).pid, 'SIGKILL')
+  })
+  t.equal((await console).status, 0)
+  t.equal((await xt(home, 'list')).stdout.split('\n').length, 2)
+  t.same(left(home), [])
+})
+
+t.test('an ended guest stays listed after create -e, with the reason', async (t) => {
+  const { home, cfg } = lab(t)
+  const child = startXt(home, ['create', '-q', '-e', '-c', cfg], 'pipe')
+  const result = finished(child)
+  child.stdin?.end('exit\r')
+  while (!(await xt(home, 'list')).stdout.includes('---s--'))
+    await new Promise((settle) => setTimeout(settle, 10))
+  t.equal((await xt(home, 'destroy', 'hello')).status, 0)
+  t.equal((await result).status, 0)
+  t.same(left(home), [])
+})
+
 t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
   const { home, cfg } = lab(t, 'plugins = [ "./slow.ts" ]')
   writeFileSync(
