@@ -4,6 +4,9 @@ import type { Connection } from '../xen/xenstore/connection.ts'
 import { type Packet, PacketReader } from '../xen/xenstore/wire.ts'
 import type { Xenstore } from '../xen/xenstore/xenstore.ts'
 
+/** Requests of one connection that are executed before others get their turn. */
+const MAX_TURN = 64
+
 /** Serves `connection` on `socket` until either ends. `first`: bytes that were read from the socket already. */
 export function servePeer(
   xenstore: Xenstore,
@@ -23,11 +26,17 @@ export function servePeer(
     }
   }
   const work = () => {
+    const turn = inbox.splice(0, connection.wantsRequests ? MAX_TURN : 0)
     socket.cork()
-    while (inbox.length > 0 && connection.wantsRequests) xenstore.handle(connection, inbox.shift()!)
+    while (turn.length > 0 && connection.wantsRequests) xenstore.handle(connection, turn.shift()!)
     socket.uncork()
-    if (inbox.length > 0) socket.pause()
-    else socket.resume()
+    inbox.unshift(...turn)
+    if (inbox.length === 0) socket.resume()
+    else {
+      socket.pause()
+      // Nobody else should wait for all of a flood; a connection that is full goes on when it drains.
+      if (connection.wantsRequests) setImmediate(work)
+    }
     if (reader.broken) connection.close('sent a packet with too long a payload')
   }
   const receive = (bytes: Uint8Array) => {

@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import t from 'tap'
 import { domid, gfn, port } from '../../src/base/brand.ts'
 import { domainTree, removeDomain, writeNodes } from '../../src/xen/xenstore/domain-tree.ts'
-import { allocateDomid } from '../../src/xen/xenstore/domid.ts'
 import { connectXenstore, type ToolstackClient } from '../../src/xenstored/client.ts'
 import { testStore } from './store-process.ts'
 
@@ -134,22 +133,8 @@ t.test('removing a domain leaves the tree as it was before the domain', async (t
   t.same(await paths(client), before, 'a second time is no error')
 })
 
-t.test('domain ids ever increase, wrap before the reserved ones, and are never in use', async (t) => {
-  const store = await testStore(t)
-  const clients = await Promise.all([store.client(), store.client()])
-  const ids = await Promise.all([0, 1, 0, 1, 0, 1].map((which) => allocateDomid(clients[which]!)))
-  t.same(ids.sort(), [1, 2, 3, 4, 5, 6])
-  const [client] = clients
-  await client!.rm('/local/domain/2')
-  t.equal(await allocateDomid(client!), 7)
-  await client!.write('/tool/xt/next-domid', '32751')
-  t.same([await allocateDomid(client!), await allocateDomid(client!)], [0x7fef, 2], '1 is in use')
-  t.same(await client!.getPerms('/local/domain/2'), ['n0', 'r2'])
-})
-
 t.test("the directory and the sockets are the user's alone", async (t) => {
   const store = await testStore(t)
-  const { statSync } = await import('node:fs')
   t.equal(statSync(`${store.runDir}/xenstored`).mode & 0o777, 0o700)
   for (const path of [store.socketPath, store.guestSocketPath]) t.equal(statSync(path).mode & 0o777, 0o600)
   t.match(readFileSync(`${store.runDir}/xenstored/log`, 'utf8'), /serves/)

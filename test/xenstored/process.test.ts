@@ -65,7 +65,7 @@ t.test(
         }
       })().catch(() => {})
       while (answered < 3) await sleep(1)
-    await sleep(20 * round)
+      await sleep(20 * round)
       await store.kill()
       await load
       await ensureXenstored(store.runDir)
