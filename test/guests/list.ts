@@ -9,10 +9,13 @@ import { guest as hypercallErrors } from './hypercall-errors.ts'
 import { guest as interruptStackTable } from './interrupt-stack-table.ts'
 import { guest as interruptWindow } from './interrupt-window.ts'
 import { guest as lapicTimer } from './lapic-timer.ts'
+import { guest as nonCanonical } from './non-canonical.ts'
 import { guest as pageFaultCodes } from './page-fault-codes.ts'
 import { guest as processorStart } from './processor-start.ts'
 import { guest as segmentLimits } from './segment-limits.ts'
 import { guest as selfModifyingCode } from './self-modifying-code.ts'
+import { guest as singleStep } from './single-step.ts'
+import { guest as splitLocks } from './split-locks.ts'
 import { guest as stringFaults } from './string-faults.ts'
 import { guest as syscallSysret } from './syscall-sysret.ts'
 import { guest as writeProtect } from './write-protect.ts'
@@ -24,6 +27,8 @@ export const GUESTS: readonly MicroGuest[] = [
   stringFaults,
   selfModifyingCode,
   exceptionRips,
+  nonCanonical,
+  singleStep,
   fpuTraps,
   segmentLimits,
   syscallSysret,
@@ -32,6 +37,7 @@ export const GUESTS: readonly MicroGuest[] = [
   lapicTimer,
   processorStart,
   atomics,
+  splitLocks,
   hypercallErrors,
   eventChannels,
   xenTimers,

@@ -1,0 +1,28 @@
+/** Every micro-guest on the software CPU: its claim holds. */
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t from 'tap'
+import { GUESTS } from './list.ts'
+import { runGuest } from './run.ts'
+
+t.setTimeout(600_000)
+
+/** Claims that do not hold yet, and why. Shown, without failing the run. */
+const NOT_YET: Readonly<Record<string, string>> = {
+  'non-canonical': 'a non-canonical address by rBP or rSP raises #GP instead of #SS',
+  'single-step': 'TF and the debug registers have no effect',
+  'interrupt-window': 'after STI or POPF an interrupt that waits comes at the next taken branch only',
+  'split-locks': 'locked operations on unaligned operands are not atomic between vCPUs',
+}
+
+const home = mkdtempSync(join(tmpdir(), 'xt-'))
+t.teardown(() => rmSync(home, { recursive: true, force: true, maxRetries: 5 }))
+
+for (const guest of GUESTS) {
+  const todo = NOT_YET[guest.name]
+  t.test(`${guest.name}: ${guest.claim}`, todo === undefined ? {} : { todo }, async (t) => {
+    t.setTimeout(120_000)
+    t.same(await runGuest(guest, home), { verdict: 'PASS', lines: [], errors: '' })
+  })
+}
