@@ -1,7 +1,8 @@
 /**
  * Carries a guest's xenstore ring to the store and back (xen-abi: xenstore page; docs/misc/xenstore-ring.txt).
  * Whole packets only, and requests are kept until they are answered: when the store restarts, the guest notices
- * nothing, what it asked is asked again. Understands the ring's reconnection and error fields.
+ * nothing, what it asked is asked again. (Asked twice if the store died after doing it and before saying so: only
+ * the end of a transaction shows that, as ENOENT.) Understands the ring's reconnection and error fields.
  */
 import { connect, type Socket } from 'node:net'
 import type { Domid, Gfn, Port } from '../base/brand.ts'

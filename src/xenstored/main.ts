@@ -27,18 +27,18 @@ async function main(runDir: string, idleSeconds: number): Promise<void> {
   const places = storePlaces(runDir)
   mkdirSync(places.directory, { recursive: true, mode: 0o700 })
   if (!(await lock(places.directory))) return
-  const end = async (why: string) => {
+  const end = (why: string) => {
     log(why)
-    await service.stop()
+    service.stop()
     process.exit(0)
   }
   const service = new Service({
     places,
     idleSeconds,
     log,
-    onIdle: () => void end('nobody needs the store: it ends, its state stays on file'),
+    onIdle: () => end('nobody needs the store: it ends, its state stays on file'),
   })
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void end(signal))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => end(signal))
   await service.start()
   log(`process ${process.pid} serves ${places.socketPath}`)
 }

@@ -56,14 +56,13 @@ export class Service {
     setTimeout(() => this.#xenstore.releaseUnlinked(), RETURN_SECONDS * 1000).unref()
   }
 
-  /** Takes nobody in any more and ends all connections. */
-  async stop(): Promise<void> {
+  /**
+   * Gives up the sockets, for the process to end at once: connections that are there must not be seen to end, since
+   * guests go on where they are when the store comes back.
+   */
+  stop(): void {
     clearTimeout(this.#idleTimer)
-    const closed = this.#servers.map(
-      (server) => new Promise<void>((resolve) => server.close(() => resolve())),
-    )
-    for (const socket of this.#sockets) socket.destroy()
-    await Promise.all(closed)
+    for (const server of this.#servers) server.close()
   }
 
   async #listen(path: string, onSocket: (socket: Socket) => void): Promise<void> {

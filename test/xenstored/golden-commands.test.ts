@@ -1,6 +1,7 @@
 /** Debian's own xenstore tools against our store: every command answers what it answered on a real Xen. */
 import { execFile } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { testStore } from './store-process.ts'
@@ -29,7 +30,7 @@ async function run(command: string, socketPath: string): Promise<Step> {
 const which = await run('xenstore-ls --help; xenstore --help', '')
 const missing = which.stderr.includes('Usage: xenstore-ls') ? false : 'xenstore-utils is not installed'
 /** The one on PATH is a wrapper that runs only under Xen. */
-const control = '/usr/lib/xen-4.17/bin/xenstore-control'
+const control = join(process.env['XEN_UTILS'] ?? '/usr/lib/xen-4.17/bin', 'xenstore-control')
 const isControl = (step: Step) => step.cmd.startsWith('xenstore-control')
 const noControl = existsSync(control) ? false : 'xen-utils-4.17 is not installed'
 

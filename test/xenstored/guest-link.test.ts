@@ -142,7 +142,7 @@ t.test('a guest that never looks at its ring stops only itself', async (t) => {
   t.equal(await guest.ask('READ', 'data\0'), 'hello')
 })
 
-t.test('a store that is killed and comes back: the guest notices nothing', async (t) => {
+t.test('a store that ends or is killed and comes back: the guest notices nothing', async (t) => {
   const started = await testStore(t)
   const revive = () => ensureXenstored(started.runDir, { idleSeconds: 300 })
   const dom0 = await started.client({ revive: true })
@@ -157,8 +157,8 @@ t.test('a store that is killed and comes back: the guest notices nothing', async
   await guest.ask('WATCH', 'data\0t\0')
   await guest.told('data t')
   const tx = Number(await guest.ask('TRANSACTION_START', '\0'))
-  for (let round = 0; round < 3; round++) {
-    await started.kill()
+  for (const [round, signal] of (['SIGKILL', 'SIGTERM', 'SIGKILL'] as const).entries()) {
+    await started.kill(signal)
     const answers = Promise.all([1, 2, 3].map((i) => guest.ask('WRITE', `data/${round}-${i}\0v`)))
     t.same(await answers, ['OK', 'OK', 'OK'])
     t.equal(await guest.ask('READ', `data/${round}-3\0`), 'v')

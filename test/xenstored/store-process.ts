@@ -16,8 +16,8 @@ export interface TestStore {
   client(options?: { revive?: boolean }): Promise<ToolstackClient>
   pid(): number
   log(): string
-  /** kill -9, and waits until it is gone. */
-  kill(): Promise<void>
+  /** kill -9 (or another signal), and waits until it is gone. */
+  kill(signal?: NodeJS.Signals): Promise<void>
 }
 
 /** Socket paths are short: not in tap's own directory. */
@@ -26,10 +26,10 @@ export async function testStore(t: Test, idleSeconds = 60): Promise<TestStore> {
   const places = storePlaces(runDir)
   const log = () => readFileSync(places.log, 'utf8')
   const pid = () => Number(log().match(/.*process (\d+)/s)?.[1])
-  const kill = async () => {
+  const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {
     const victim = pid()
     if (!isAlive(victim)) return
-    process.kill(victim, 'SIGKILL')
+    process.kill(victim, signal)
     while (isAlive(victim)) await sleep(5)
   }
   t.teardown(async () => {
