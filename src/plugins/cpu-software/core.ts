@@ -1,11 +1,12 @@
 /**
- * The interpreter as a WebAssembly module: a `br_table` over micro-ops, with the hot handlers inside, the
- * others as functions in its table, and the memory unit.
+ * The interpreter as two WebAssembly modules: the core is a `br_table` over micro-ops with the hot handlers inside
+ * and the memory unit; the rest are the other handlers, functions that fill the core's table.
  *
- * Exports: run(state) → OUTCOME.leave when the TypeScript side must look; find, translate, loadSlow,
- * storeOpen, storeCommit for assists. Imports (module "host"): assist, deliver, decode, poll and the
- * memory unit's. All addresses of tables come from the machine's layout, which has the same low part in every
- * machine; so one module serves all.
+ * The core is compiled optimised before anything runs; the rest is compiled function by function when first
+ * called. Core exports: run(state) → OUTCOME.leave when the TypeScript side must look; flush, translate, loadSlow,
+ * storeOpen, storeCommit, segmentAddress for assists. Imports (module "host"): assist, deliver, decode, poll and
+ * the memory unit's. All addresses of tables come from the machine's layout, which has the same low part in every
+ * machine; so the modules serve all.
  */
 import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
@@ -14,8 +15,22 @@ import { type CoreFunctions, Emit, type Place } from './read/emit.ts'
 import { EmitVector } from './read/emit-vector.ts'
 import { MEANINGS } from './sem/meanings.ts'
 import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
-import { JUMP_CACHE, JUMP_ENTRIES, JUMP_ENTRY, OUTCOME, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from './state.ts'
-import { type Expr, type FunctionWriter, i32, i64, type Label, load32, load64, ModuleWriter, op } from './wasm/encoder.ts'
+import {
+  JUMP_BYTES,
+  JUMP_CACHE,
+  JUMP_ENTRIES,
+  JUMP_ENTRY,
+  LARGE_MARKS,
+  LARGE_MARKS_BYTES,
+  OUTCOME,
+  STATE,
+  TLB_BYTES,
+  TLB_ENTRIES,
+  TLB_ENTRY,
+  TLB_SUPERVISOR,
+  UOP,
+} from './state.ts'
+import { type Expr, type FunctionWriter, i32, i64, type Label, load32, load64, ModuleWriter, op, type Type } from './wasm/encoder.ts'
 import { add, add32, and, and32, eq, eq32, gtS32, mul, ne32, not32, or32, sar, shl, shl32, shr, shr32, sub, sub32, widen, wrap } from './wasm/operators.ts'
 
 /** Taken branches between two looks at the request word. */
@@ -30,7 +45,30 @@ export function fixedLayout(): { physmap: number; physmapFrames: number; pageFla
 const jumpSlot = (state: Expr, target: Expr): Expr =>
   add32(state, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP_ENTRY))))
 
-export function buildCore(): Uint8Array {
+/** What the rest imports of the core, with parameter and result types. */
+const SHARED = {
+  loadSlow: [['i32', 'i64', 'i32'], ['i32']],
+  storeOpen: [['i32', 'i64', 'i32', 'i32'], ['i32']],
+  storeCommit: [['i32'], []],
+  segmentAddress: [['i32', 'i32', 'i64', 'i32', 'i32'], ['i64']],
+  divWide: [['i32', 'i64', 'i64', 'i64'], []],
+  mulHighU: [['i64', 'i64'], ['i64']],
+  mulHighS: [['i64', 'i64'], ['i64']],
+} as const satisfies Record<keyof CoreFunctions, readonly [readonly Type[], readonly Type[]]>
+
+export interface CoreBytes {
+  readonly core: Uint8Array
+  readonly rest: Uint8Array
+}
+
+export function buildCore(): CoreBytes {
+  return { core: buildMain(), rest: buildRest() }
+}
+
+const HANDLER_TYPE = [['i32', 'i32', 'i64', 'i32'], ['i32']] as const
+const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
+
+function buildMain(): Uint8Array {
   const m = new ModuleWriter()
   const assist = m.import('host', 'assist', ['i32'], ['i32'])
   const deliver = m.import('host', 'deliver', [], ['i32'])
@@ -42,29 +80,42 @@ export function buildCore(): Uint8Array {
     deviceWrite: m.import('host', 'deviceWrite', ['i32'], []),
     codeWritten: m.import('host', 'codeWritten', ['i32', 'i32'], []),
   }
-  const layout = fixedLayout()
-  const mmu = emitMmu(m, mmuImports, layout)
+  const mmu = emitMmu(m, mmuImports, fixedLayout())
   const core: CoreFunctions = { ...mmu, divWide: emitDivWide(m), ...emitMulHigh(m) }
-
   const find = emitFind(m, mmu.translate, decode)
-  for (const handler of HANDLERS.slice(INLINE_HANDLERS)) {
-    const index = m.function(['i32', 'i32', 'i64', 'i32'], ['i32'], (f) => {
+  m.exportTable(functionHandlers.length)
+  const handlerType = m.type(...HANDLER_TYPE)
+  const parts = { assist, deliver, poll, find, handlerType, core, translate: mmu.translate }
+  const run = m.function(['i32'], ['i32'], (f) => emitRun(f, parts))
+  // Every tag of both TLBs, of the jump cache, and the large-page marks.
+  const flush = m.function(['i32'], [], (f) => {
+    const at = (offset: number) => add32(f.param(0), i32(offset))
+    f.fill(at(TLB_SUPERVISOR), i32(255), i32(2 * TLB_BYTES + JUMP_BYTES))
+    f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
+  })
+  const flushJumps = m.function(['i32'], [], (f) => f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(255), i32(JUMP_BYTES)))
+  m.export('run', run)
+  m.export('flush', flush)
+  m.export('flushJumps', flushJumps)
+  m.export('translate', mmu.translate)
+  for (const name of Object.keys(SHARED) as (keyof CoreFunctions)[]) m.export(name, core[name])
+  return m.finish()
+}
+
+function buildRest(): Uint8Array {
+  const m = new ModuleWriter()
+  m.importTable(functionHandlers.length)
+  const core = Object.fromEntries(
+    Object.entries(SHARED).map(([name, [params, results]]) => [name, m.import('core', name, params, results)]),
+  ) as unknown as CoreFunctions
+  for (const handler of functionHandlers) {
+    const index = m.function(...HANDLER_TYPE, (f) => {
       const locals = { state: f.param(0), uop: f.param(1), page: f.param(2), tlb: f.param(3) }
       emitHandler(handler, new Emit(f, locals, core, { kind: 'function' }, handler.facts))
       f.unreachable()
     })
     m.tableSlot(index)
   }
-  const handlerType = m.type(['i32', 'i32', 'i64', 'i32'], ['i32'])
-  const run = m.function(['i32'], ['i32'], (f) =>
-    emitRun(f, { assist, deliver, poll, find, handlerType, core, translate: mmu.translate }),
-  )
-  m.export('run', run)
-  m.export('translate', mmu.translate)
-  m.export('loadSlow', mmu.loadSlow)
-  m.export('storeOpen', mmu.storeOpen)
-  m.export('storeCommit', mmu.storeCommit)
-  m.export('segmentAddress', mmu.segmentAddress)
   return m.finish()
 }
 

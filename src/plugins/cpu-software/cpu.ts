@@ -10,15 +10,12 @@ import { ACCESS, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
 import {
-  JUMP_BYTES,
-  JUMP_CACHE,
   LARGE_MARKS,
   LARGE_MARKS_BYTES,
   OUTCOME,
   SEGMENT,
   STATE,
   STATE_BYTES,
-  TLB_BYTES,
   TLB_ENTRIES,
   TLB_ENTRY,
   TLB_SUPERVISOR,
@@ -63,8 +60,16 @@ export interface CpuHost {
   codeWritten(host: number, size: number): void
 }
 
+/** The interpreter, compiled (core.ts). */
+export interface CoreModules {
+  readonly core: WebAssembly.Module
+  readonly rest: WebAssembly.Module
+}
+
 interface CoreExports {
   run(state: number): number
+  flush(state: number): void
+  flushJumps(state: number): void
   translate(state: number, address: bigint, kind: number): number
   loadSlow(state: number, address: bigint, size: number): number
   storeOpen(state: number, address: bigint, size: number, preload: number): number
@@ -90,7 +95,7 @@ export class Cpu {
   readonly #msrs = new MsrStore()
   #unimplemented = new Set<string>()
 
-  constructor(state: CpuState, host: CpuHost, module: WebAssembly.Module) {
+  constructor(state: CpuState, host: CpuHost, modules: CoreModules) {
     this.state = state
     this.host = host
     this.#base = state.base
@@ -108,7 +113,7 @@ export class Cpu {
           return OUTCOME.leave
         }
       }
-    const instance = new WebAssembly.Instance(module, {
+    const instance = new WebAssembly.Instance(modules.core, {
       env: { memory: state.memory.memory },
       host: {
         assist: guarded((uop: number) => {
@@ -136,6 +141,7 @@ export class Cpu {
       },
     })
     this.#core = instance.exports as unknown as CoreExports
+    new WebAssembly.Instance(modules.rest, { env: { memory: state.memory.memory }, core: instance.exports })
     this.code = new CodeCache(this)
     this.flushTlb()
   }
@@ -341,13 +347,10 @@ export class Cpu {
 
   /** Drops all linear-address translations; decoded code stays. */
   flushTlb(): void {
-    // All ones in every tag.
-    this.#u8.fill(0xff, this.#base + TLB_SUPERVISOR, this.#base + TLB_USER + TLB_BYTES)
-    this.#u8.fill(0, this.#base + LARGE_MARKS, this.#base + LARGE_MARKS + LARGE_MARKS_BYTES)
-    this.flushJumps()
+    this.#core.flush(this.#base)
   }
   flushJumps(): void {
-    this.#u8.fill(0xff, this.#base + JUMP_CACHE, this.#base + JUMP_CACHE + JUMP_BYTES)
+    this.#core.flushJumps(this.#base)
   }
   /** INVLPG: one page, or everything when a large page may be mapped there. */
   flushPage(address: bigint): void {

@@ -11,6 +11,7 @@ import type { MachineMemory } from '../../base/machine-memory.ts'
 import { CONTROL_WORD, controlWord, requestVcpu, VCPU_REQUEST, VCPU_STATE } from '../../base/vcpu-control.ts'
 import { definePlugin, type FrozenExits, type VcpuInfo, type Vcpus, type VcpuStartState } from '../../engine/plugin.ts'
 import { buildCore } from './core.ts'
+import type { CoreModules } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { startFlat } from './reset.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
@@ -18,13 +19,14 @@ import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 
 const STATE_NAMES = Object.fromEntries(Object.entries(VCPU_STATE).map(([name, value]) => [value, name])) as Record<number, VcpuInfo['state']>
 
-/** Compiles the interpreter with the optimising compiler at once: it would spend its first seconds in baseline code otherwise. */
-export function compileCore(): WebAssembly.Module {
+/** Compiles the interpreter. Its core is optimised at once: it would spend its first seconds in baseline code otherwise. */
+export function compileCore(): CoreModules {
   const bytes = buildCore()
+  const rest = new WebAssembly.Module(bytes.rest)
   v8.setFlagsFromString('--no-liftoff')
   v8.setFlagsFromString('--no-wasm-lazy-compilation')
   try {
-    return new WebAssembly.Module(bytes)
+    return { core: new WebAssembly.Module(bytes.core), rest }
   } finally {
     v8.setFlagsFromString('--liftoff')
     v8.setFlagsFromString('--wasm-lazy-compilation')
@@ -59,11 +61,11 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   }
 
   async launch(exits: FrozenExits): Promise<void> {
-    const module = compileCore()
+    const modules = compileCore()
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
     const ready = Array.from({ length: layout.vcpus }, (_, index) => {
-      const workerData: VcpuWorkerData = { memory, layout, index, module, exits, epochNs: this.#epochNs }
+      const workerData: VcpuWorkerData = { memory, layout, index, modules, exits, epochNs: this.#epochNs }
       const worker = new Worker(url, { workerData, name: `vcpu${index}` })
       this.#workers.push(worker)
       return new Promise<void>((resolve, reject) => {

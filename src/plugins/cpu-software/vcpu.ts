@@ -15,7 +15,7 @@ import {
   VCPU_REQUEST,
   VCPU_STATE,
 } from '../../base/vcpu-control.ts'
-import { Cpu, type CpuHost, GUEST_FAULT } from './cpu.ts'
+import { type CoreModules, Cpu, type CpuHost, GUEST_FAULT } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { ARCH_CAPABILITIES, cpuid } from './cpuid.ts'
 import type { ExitTable } from './exit-table.ts'
@@ -70,7 +70,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   #ranSince = 0
 
   /** `clock`: system time in ns, the same on every thread of the machine. */
-  constructor(memory: MachineMemory, index: number, module: WebAssembly.Module, log: Log, clock: () => number, events: VcpuEvents) {
+  constructor(memory: MachineMemory, index: number, modules: CoreModules, log: Log, clock: () => number, events: VcpuEvents) {
     this.memory = memory
     this.index = index
     this.log = log
@@ -78,7 +78,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     this.#events = events
     this.#state = new CpuState(memory, stateBase(memory, index))
     this.lapic = new Lapic(memory, index, clock, TSC_KHZ)
-    this.cpu = new Cpu(this.#state, this, module)
+    this.cpu = new Cpu(this.#state, this, modules)
     this.lapic.onEnabled = () => {
       for (const part of this.#exits.parts) part.lapicEnabled?.()
     }

@@ -4,6 +4,7 @@ import { createLog, type LogLevel } from '../../base/log.ts'
 import { type MachineLayout, MachineMemory } from '../../base/machine-memory.ts'
 import type { FrozenExits } from '../../engine/plugin.ts'
 import { systemClock } from './clock.ts'
+import type { CoreModules } from './cpu.ts'
 import { ExitTable } from './exit-table.ts'
 import { SoftwareVcpu } from './vcpu.ts'
 
@@ -11,7 +12,7 @@ export interface VcpuWorkerData {
   readonly memory: WebAssembly.Memory
   readonly layout: MachineLayout
   readonly index: number
-  readonly module: WebAssembly.Module
+  readonly modules: CoreModules
   readonly exits: FrozenExits
   /** Host monotonic time in ns at which system time was 0. */
   readonly epochNs: bigint
@@ -29,7 +30,7 @@ async function main(): Promise<void> {
   const data = workerData as VcpuWorkerData
   const memory = new MachineMemory(data.memory, data.layout)
   const log = createLog((level, line) => post({ type: 'log', level, line }))
-  const vcpu = new SoftwareVcpu(memory, data.index, data.module, log, systemClock(data.epochNs), {
+  const vcpu = new SoftwareVcpu(memory, data.index, data.modules, log, systemClock(data.epochNs), {
     shutdown: (reason, detail) => post({ type: 'shutdown', reason, detail }),
   })
   vcpu.exits = await ExitTable.load(vcpu, data.exits)

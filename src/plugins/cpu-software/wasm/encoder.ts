@@ -385,6 +385,8 @@ export class ModuleWriter {
   readonly #functions: { type: number; writer: FunctionWriter | undefined }[] = []
   readonly #exports: { name: string; index: number }[] = []
   readonly #table: number[] = []
+  /** A table made here and exported, or one imported to be filled. */
+  #tablePlace: { readonly kind: 'export'; readonly size: number } | { readonly kind: 'import'; readonly size: number } | undefined
 
   type(params: readonly Type[], results: readonly Type[]): number {
     const found = this.#types.findIndex((t) => `${t.params}` === `${params}` && `${t.results}` === `${results}`)
@@ -417,7 +419,15 @@ export class ModuleWriter {
   export(name: string, index: number): void {
     this.#exports.push({ name, index })
   }
-  /** Puts a function into the module's own table; returns its slot. */
+  /** Makes an empty table of this size and exports it as `table`. */
+  exportTable(size: number): void {
+    this.#tablePlace = { kind: 'export', size }
+  }
+  /** Imports the table `core.table`, which the slots of this module fill from 0 on. */
+  importTable(size: number): void {
+    this.#tablePlace = { kind: 'import', size }
+  }
+  /** Puts a function into the table; returns its slot. */
   tableSlot(index: number): number {
     this.#table.push(index)
     return this.#table.length - 1
@@ -444,7 +454,8 @@ export class ModuleWriter {
       }
     })
     section(2, (b) => {
-      b.u32(this.#imports.length + 1)
+      const place = this.#tablePlace
+      b.u32(this.#imports.length + (place?.kind === 'import' ? 2 : 1))
       for (const { module, name, type } of this.#imports) {
         b.name(module)
         b.name(name)
@@ -456,19 +467,32 @@ export class ModuleWriter {
       for (const byte of [0x02, 0x03]) b.u8(byte)
       b.u32(1)
       b.u32(65536)
+      if (place?.kind === 'import') {
+        b.name('core')
+        b.name('table')
+        for (const byte of [0x01, 0x70, 0x01]) b.u8(byte)
+        b.u32(place.size)
+        b.u32(place.size)
+      }
     })
     section(3, (b) => {
       b.u32(this.#functions.length)
       for (const { type } of this.#functions) b.u32(type)
     })
-    if (this.#table.length > 0)
+    const place = this.#tablePlace
+    if (place?.kind === 'export')
       section(4, (b) => {
         for (const byte of [0x01, 0x70, 0x01]) b.u8(byte)
-        b.u32(this.#table.length)
-        b.u32(this.#table.length)
+        b.u32(place.size)
+        b.u32(place.size)
       })
     section(7, (b) => {
-      b.u32(this.#exports.length)
+      b.u32(this.#exports.length + (place?.kind === 'export' ? 1 : 0))
+      if (place?.kind === 'export') {
+        b.name('table')
+        b.u8(0x01)
+        b.u32(0)
+      }
       for (const { name, index } of this.#exports) {
         b.name(name)
         b.u8(0x00)
