@@ -189,7 +189,8 @@ export const configErrors = defineErrors({
   XT_CONFIG_DISK_NAME: {
     title: 'A disk name that means nothing',
     message: (vdev: string) => `\`${vdev}' is no disk name`,
-    hint: 'Disks are called xvda, xvdb ...; partitions xvda1.',
+    hint: (vdev: string) =>
+      /^d[0-9]+$/.test(vdev) ? `Write ${vdev}p0.` : 'Disks are called xvda, xvdb ...; partitions xvda1.',
   },
   XT_CONFIG_FILE: {
     title: 'A configuration file that cannot be read',

@@ -2,11 +2,13 @@
 import type { Reader } from './reader.ts'
 
 const TSC_MODES = ['default', 'always_emulate', 'native', 'native_paravirt'] as const
+/** In the order of libxl's numbers; `unknown` is its word for the default. */
 const TIMER_MODES = [
   'delay_for_missed_ticks',
   'no_delay_for_missed_ticks',
   'no_missed_ticks_pending',
   'one_missed_tick_pending',
+  'unknown',
 ] as const
 const ALTP2M_MODES = ['disabled', 'mixed', 'external', 'limited'] as const
 const BIOSES = ['unknown', 'rombios', 'seabios', 'ovmf'] as const
@@ -94,7 +96,7 @@ function numberOrWord<const W extends string>(
   const number = reader.quietNumber(key)
   if (number === undefined) return reader.word(key, words)
   const word = words[Number(number)]
-  if (word === undefined) reader.refuse(key, words.join(', '))
+  if (word === undefined || word === 'unknown') reader.refuse(key, words.join(', '))
   else if (!options.numbersAreFine) reader.deprecated(key, `write the word, "${word}"`)
   return word
 }

@@ -76,9 +76,10 @@ export class Reader {
     allowed: string,
     code: 'XT_CONFIG_VALUE' | 'XT_CONFIG_UNKNOWN_WORD' = 'XT_CONFIG_VALUE',
   ): void {
-    const value = this.settings.get(key)!.value
-    const shown = value.kind === 'atom' ? value.text : '[...]'
-    this.problems.error(value.at, value.kind === 'atom' ? value.end : value.at + 1, code, key, shown, allowed)
+    const value = this.settings.get(key)?.value
+    const shown = value === undefined ? '' : value.kind === 'atom' ? value.text : '[...]'
+    const end = value?.kind === 'atom' ? value.end : (value?.at ?? -1) + 1
+    this.problems.error(value?.at ?? 0, end, code, key, shown, allowed)
   }
 
   /** Turns the result of a spec's parser into problems at the right places. */

@@ -113,7 +113,8 @@ export class CpuidPolicy {
 
   #addLine(spec: string): string | undefined {
     const leaf = unsignedLong(spec, 0)
-    if (leaf.length === 0) return 'no leaf number'
+    // XEN: this number marks the end of libxl's list.
+    if (leaf.length === 0 || BigInt.asUintN(32, leaf.value) === 0xffffffffn) return 'no leaf number'
     let rest = spec.slice(leaf.length)
     let subleaf: number | undefined
     if (rest.startsWith(',')) {

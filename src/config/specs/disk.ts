@@ -155,6 +155,7 @@ const RULES: readonly (readonly [RegExp, Action])[] = [
 class DiskReader {
   readonly disk: DiskSpec = { readwrite: true, removable: false, cdrom: false, directIoSafe: false }
   readonly faults: SpecFault[] = []
+  readonly warnings: SpecFault[] = []
   hadPrefix = false
   #accessSet = false
   #spec = ''
@@ -165,6 +166,11 @@ class DiskReader {
     for (this.#at = 0; this.#at < spec.length; ) {
       const rule = longest(spec, this.#at)
       if (rule === undefined) {
+        // XEN: a stray = as the very last character goes unnoticed.
+        if (this.#at === spec.length - 1) {
+          this.warnings.push({ message: 'the last character is ignored', near: '=', at: this.#at })
+          return
+        }
         this.fail('bad disk syntax', spec.slice(this.#at).split('\n')[0]!)
         return
       }
@@ -195,7 +201,7 @@ class DiskReader {
         ...whole,
         hint: 'Name the file or device: target=PATH, as the last parameter.',
       })
-    return accept(disk)
+    return accept(disk, this.warnings)
   }
 
   fail(message: string, near: string, hint?: string): void {
@@ -218,17 +224,18 @@ class DiskReader {
     key: K,
     words: readonly NonNullable<DiskSpec[K]>[],
     value: string,
+    near = value,
   ): void {
     const word = words.find((known) => known === value)
     // XEN: libxl's name for the field of the backend type is `backend`.
     const name = key === 'backendtype' ? 'backend' : key
-    if (word === undefined) this.fail(`unknown value for ${key}`, value, `Known: ${words.join(' ')}.`)
-    else if (this.disk[key] !== undefined && this.disk[key] !== word) this.fail(`${name} respecified`, value)
+    if (word === undefined) this.fail(`unknown value for ${key}`, near, `Known: ${words.join(' ')}.`)
+    else if (this.disk[key] !== undefined && this.disk[key] !== word) this.fail(`${name} respecified`, near)
     else this.disk[key] = word
   }
 
   setFormat(value: string): void {
-    this.choose('format', DISK_FORMATS, value === '' ? 'raw' : value)
+    this.choose('format', DISK_FORMATS, value === '' ? 'raw' : value, value)
   }
 
   setAccess(value: string): void {

@@ -3,14 +3,14 @@
  * The results are libxl's structures, its names.
  */
 import type { LibxlObject } from '../libxl-config.ts'
-import { toInt } from '../xl/number.ts'
+import { toInt, unsignedLong } from '../xl/number.ts'
 import { accept, refuse, type SpecResult } from './fault.ts'
 import { wordIn } from './tokens.ts'
 
 const RDM_POLICIES = ['invalid', 'strict', 'relaxed'] as const
 const ALL_FUNCTIONS = 0xffffffff
 /** scanf's %x: blanks and 0x before. */
-const HEX = '[ \\t\\n\\v\\f\\r]*(?:0[xX])?([0-9a-fA-F]{1,8})'
+const HEX = '[ \\t\\n\\v\\f\\r]*(?:0[xX])?([0-9a-fA-F]+)'
 const TWO_FIELDS = new RegExp(`^${HEX}:${HEX}\\.(\\*|${HEX})`)
 const THREE_FIELDS = new RegExp(`^${HEX}:${HEX}:${HEX}\\.(\\*|${HEX})`)
 const SLOT = new RegExp(`^${HEX}`)
@@ -86,18 +86,23 @@ function readAddress(pci: LibxlObject, text: string): number {
   if (colons !== 1 && colons !== 2) return 0
   const match = (colons === 1 ? TWO_FIELDS : THREE_FIELDS).exec(text)
   if (match === null) return 0
-  const fields = match.slice(1, colons + 2).map((field) => Number.parseInt(field, 16))
+  const fields = match.slice(1, colons + 2).map((field) => readHex(field))
   const [domain, bus, dev] = colons === 1 ? [0, ...fields] : fields
   const all = match[colons + 2] === '*'
-  const func = all ? 0 : Number.parseInt(match[colons + 3]!, 16)
+  const func = all ? 0 : readHex(match[colons + 3]!)
   if (domain! > 0xffff || bus! > 0xff || dev! > 0x1f || func > 7) return 0
   Object.assign(pci, { domain: domain!, bus: bus!, dev: dev!, func, vfunc_mask: all ? ALL_FUNCTIONS : 1 })
   return match[0].length
 }
 
+/** scanf cuts to 32 bits what strtoul saturated to 64. */
+function readHex(digits: string): number {
+  return Number(BigInt.asUintN(32, unsignedLong(digits, 16).value))
+}
+
 function readSlot(pci: LibxlObject, text: string): number {
   const match = SLOT.exec(text)
-  const slot = match === null ? 32 : Number.parseInt(match[1]!, 16)
+  const slot = match === null ? 32 : readHex(match[1]!)
   if (match === null || slot > 0x1f) return 0
   pci['vdevfn'] = slot << 3
   return match[0].length

@@ -55,30 +55,49 @@ export function parsePvcalls(spec: string): SpecResult<LibxlObject> {
 /** `connectors=ID:WxH;ID:WxH`. */
 export function parseVdispl(spec: string): SpecResult<LibxlObject> {
   const vdispl: LibxlObject = {}
+  const warnings: SpecFault[] = []
   let connectors: readonly LibxlObject[] = []
   for (const token of tokens(spec)) {
     const part = option(token)
     if (part?.key === 'backend') vdispl['backend_domname'] = part.value
     else if (part?.key === 'be-alloc') vdispl['be_alloc'] = toInt(part.value, 0) !== 0
     else if (part?.key === 'connectors') {
-      const parsed = part.value
-        .split(';')
-        .filter((text) => text !== '')
-        .map(parseConnector)
-      if (parsed.includes(undefined))
+      const parsed = parseConnectors(part.value)
+      if (parsed === undefined)
         return refuse({ message: 'not of the form ID:WIDTHxHEIGHT', near: token.text, at: token.at })
-      connectors = parsed as LibxlObject[]
+      connectors = parsed
+      if (connectors.some(({ height }) => height === undefined)) {
+        warnings.push({
+          message: 'not of the form ID:WIDTHxHEIGHT; goes without a size',
+          near: token.text,
+          at: token.at,
+        })
+      }
     } else return unknown(token)
   }
   if (connectors.length === 0)
     return refuse({ message: 'at least one connector is needed', near: spec, at: 0 })
-  return accept({ ...vdispl, connectors })
+  return accept({ ...vdispl, connectors }, warnings)
 }
 
-function parseConnector(text: string): LibxlObject | undefined {
-  const match = /^:*([^:]+):+\s*([0-9]{1,9})x\s*([0-9]{1,9})/.exec(text)
-  if (match === null) return undefined
-  return { unique_id: match[1]!, width: Number(match[2]), height: Number(match[3]) }
+/**
+ * XEN: a size that does not start with a number ends the reading, and that connector and those behind it go
+ * without a size; only half a size is a fault.
+ */
+function parseConnectors(text: string): readonly LibxlObject[] | undefined {
+  const parts = text.split(';').filter((part) => part !== '')
+  const connectors: LibxlObject[] = parts.map(() => ({}))
+  for (const [i, part] of parts.entries()) {
+    const [id, size] = part.split(':').filter((piece) => piece !== '')
+    if (id === undefined || size === undefined) return undefined
+    connectors[i]!['unique_id'] = id
+    const width = /^\s*([0-9]{1,9})/.exec(size)
+    if (width === null) return connectors
+    const height = /^x\s*([0-9]{1,9})/.exec(size.slice(width[0].length))
+    if (height === null) return undefined
+    Object.assign(connectors[i]!, { width: Number(width[1]), height: Number(height[1]) })
+  }
+  return connectors
 }
 
 /** The comma of `type=virtio,deviceN` belongs to the value. */

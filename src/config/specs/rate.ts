@@ -4,7 +4,7 @@
  * XEN: an interval without a unit is in seconds, although the manual says microseconds. Numbers are read with
  * base 0, so a leading zero means octal.
  */
-import { numberPrefix } from '../xl/number.ts'
+import { numberPrefix, ULONG_MAX } from '../xl/number.ts'
 import { accept, refuse, type SpecFault, type SpecResult } from './fault.ts'
 
 export interface Rate {
@@ -27,7 +27,7 @@ export function parseRate(spec: string): SpecResult<Rate> {
     return fault('invalid rate', text, 0, 'A rate is written like 10Mb/s (bits) or 500KB/s (bytes).')
   const bytesPerSecond = readRate(text)
   if (bytesPerSecond === undefined) return fault('rate overflow', text, 0)
-  if (at < 0) return accept(perInterval(bytesPerSecond, DEFAULT_INTERVAL_US))
+  if (at < 0) return perInterval(spec, bytesPerSecond, DEFAULT_INTERVAL_US, [])
   const interval = spec.slice(at + 1)
   if (!INTERVAL.test(interval))
     return fault(
@@ -44,7 +44,7 @@ export function parseRate(spec: string): SpecResult<Rate> {
     at: at + 1,
     hint: 'Write the unit: us, ms or s.',
   }
-  return accept(perInterval(bytesPerSecond, intervalUs), /[0-9]$/.test(interval) ? [doubt] : [])
+  return perInterval(spec, bytesPerSecond, intervalUs, /[0-9]$/.test(interval) ? [doubt] : [])
 }
 
 function fault(message: string, near: string, at: number, hint?: string): SpecResult<Rate> {
@@ -67,6 +67,13 @@ function readInterval(text: string): bigint | undefined {
   return interval > UINT32_MAX ? undefined : interval
 }
 
-function perInterval(bytesPerSecond: bigint, intervalUs: bigint): Rate {
-  return { bytesPerInterval: (bytesPerSecond * intervalUs) / 1_000_000n, intervalUs: Number(intervalUs) }
+function perInterval(
+  spec: string,
+  bytesPerSecond: bigint,
+  intervalUs: bigint,
+  warnings: readonly SpecFault[],
+): SpecResult<Rate> {
+  if (bytesPerSecond > ULONG_MAX / intervalUs) return fault('rate overflow', spec, 0)
+  const bytesPerInterval = (bytesPerSecond * intervalUs) / 1_000_000n
+  return accept({ bytesPerInterval, intervalUs: Number(intervalUs) }, warnings)
 }

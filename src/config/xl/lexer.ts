@@ -30,6 +30,8 @@ export class Lexer {
   readonly #problems: Problems
   #at = 0
   #warnedCrlf = false
+  /** Where a character stands that was dropped at the very end. */
+  #endAt: number | undefined
   /** End of the line of the last lexical error: one line, one report. */
   #failedUntil = -1
 
@@ -43,7 +45,8 @@ export class Lexer {
     for (;;) {
       const at = this.#at
       const character = this.#text[at]
-      if (character === undefined) return this.#token('end', at)
+      if (character === undefined)
+        return { type: 'end', at: this.#endAt ?? at, end: at, text: '', textAt: -1 }
       if (character === ' ' || character === '\t') this.#at++
       else if (character === '\n') return this.#token('newline', at + 1)
       else if (character === '\r' && this.#text[at + 1] === '\n') this.#carriageReturn()
@@ -99,7 +102,12 @@ export class Lexer {
     const newline = this.#text.indexOf('\n', this.#at)
     if (newline >= 0) return this.#token('newline', newline + 1)
     const end = this.#text.length
-    if (end > this.#at + 1) this.#problems.warn(this.#at, end, 'XT_CONFIG_OPEN_COMMENT')
+    if (end === this.#at + 1) {
+      this.#endAt = this.#at
+      this.#at = end
+      return this.next()
+    }
+    this.#problems.warn(this.#at, end, 'XT_CONFIG_OPEN_COMMENT')
     return this.#token('newline', end)
   }
 
@@ -157,6 +165,7 @@ export class Lexer {
     const oneByte = code < 0x80 || (code >= 0xdc80 && code <= 0xdcff)
     if (at + 1 === this.#text.length && oneByte) {
       this.#problems.warn(at, end, 'XT_CONFIG_STRAY_END', this.#text.slice(at))
+      this.#endAt = at
     } else {
       this.#fail(() => this.#problems.error(at, end, 'XT_CONFIG_LEXICAL', this.#text.slice(at, end)))
     }

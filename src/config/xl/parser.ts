@@ -166,8 +166,9 @@ class Parser {
   #unexpected(expected: string): false {
     const { type, at, end } = this.#token
     // A comment's text is quoted without its newline; the end of the file is a matter of the last line that holds something.
-    const place = type === 'end' ? this.#takenUntil : at
-    const shown = type === 'newline' ? Math.max(at, end - 1) : type === 'end' ? place : end
+    const atEnd = type === 'end' && at === end
+    const place = atEnd ? this.#takenUntil : at
+    const shown = atEnd ? place : type === 'newline' ? Math.max(at, end - 1) : end
     this.#report(() => this.#problems.error(place, shown, 'XT_CONFIG_SYNTAX', spell(this.#token), expected))
     return false
   }

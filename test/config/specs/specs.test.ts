@@ -78,7 +78,8 @@ t.test('every disk that is accepted has a name, a format, and a target or a remo
 
 t.test('whole disks have numbers of their own, partitions follow them', async (t) => {
   t.equal(vdevNumber('xvda')?.number, 51712)
-  t.equal(vdevNumber('d5')?.number, vdevNumber('d5p0')?.number)
+  t.equal(vdevNumber('d5'), undefined)
+  t.equal(vdevNumber('d010p0')?.disk, 8)
   fc.assert(
     fc.property(fc.nat((1 << 20) - 1), fc.nat(255), (disk, partition) => {
       t.match(vdevNumber(`d${disk}p${partition}`), { disk, partition })
