@@ -2,7 +2,6 @@
  * One domain in its process: place in the registry, control socket, xenstore nodes, VM, and what happens when the
  * guest ends. What it needs from outside comes with `DomainHost`, so that tests run it in-process.
  */
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Domid } from '../base/brand.ts'
 import { XtError } from '../base/errors.ts'
@@ -16,15 +15,11 @@ import { ControlServer } from './control-server.ts'
 import { dumpCore } from './coredump.ts'
 import type { DriverClock } from './driver.ts'
 import { errors } from './errors.ts'
+import { type GuestFiles, readGuestFiles } from './guest-files.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin, VcpuStartState } from './plugin.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
 import { type GuestEnd, Vm } from './vm.ts'
-
-export interface GuestFiles {
-  readonly kernel: Uint8Array
-  readonly ramdisk?: Uint8Array
-}
 
 export interface DomainHost {
   readonly paths: XtPaths
@@ -345,30 +340,4 @@ async function allOf<T extends readonly unknown[]>(
   const results = await Promise.allSettled(promises)
   for (const result of results) if (result.status === 'rejected') throw result.reason
   return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
-}
-
-async function readGuestFiles(config: DomainConfig): Promise<GuestFiles> {
-  if (config.kernel === undefined) throw errors.XT_KERNEL_MISSING()
-  const [kernel, ramdisk] = await allOf([
-    readGuestFile('kernel', config.kernel),
-    config.ramdisk === undefined ? Promise.resolve(undefined) : readGuestFile('ramdisk', config.ramdisk),
-  ])
-  return ramdisk === undefined ? { kernel } : { kernel, ramdisk }
-}
-
-async function readGuestFile(key: string, path: string): Promise<Uint8Array> {
-  try {
-    return await readFile(path)
-  } catch (error) {
-    throw errors.XT_FILE_UNREADABLE(key, path, reasonOf(error as NodeJS.ErrnoException))
-  }
-}
-
-function reasonOf(error: NodeJS.ErrnoException): string {
-  const known: Record<string, string> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'you may not read it',
-    EISDIR: 'it is a directory',
-  }
-  return known[error.code ?? ''] ?? error.message
 }

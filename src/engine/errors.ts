@@ -66,6 +66,7 @@ export const errors = defineErrors({
     message: (name: string, why: string, _log: string) =>
       `the process of domain ${name} ended before the guest ran: ${why}`,
     hint: (_name: string, _why: string, log: string) => `Its log is ${log}.`,
+    exit: 3,
   },
   XT_NOT_NOW: {
     title: 'The domain is in a state in which this cannot be done',

@@ -82,12 +82,15 @@ function answer(message: StartAnswer): Promise<void> {
   })
 }
 
+/** A creation that fails after the configuration was read is libxl's ERROR_FAIL, with which xl ends. */
+const CREATE_FAILED = 3
+
 function failure(error: unknown): StartAnswer {
   if (error instanceof XtError) {
     const { code, message, hint, exit } = error
-    return { type: 'failed', code, message, hint, exit }
+    return { type: 'failed', code, message, hint, exit: exit === 1 ? CREATE_FAILED : exit }
   }
-  return { type: 'failed', code: 'XT_VM_FAILED', message: String(error), exit: 1 }
+  return { type: 'failed', code: 'XT_VM_FAILED', message: String(error), exit: CREATE_FAILED }
 }
 
 function endOnSignals(domain: Domain): void {

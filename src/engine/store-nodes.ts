@@ -85,7 +85,9 @@ export async function requestOfGuest(
   gone: AbortSignal,
 ): Promise<void> {
   const node = `/local/domain/${domid}/control/shutdown`
-  const announced = (await store.read(`/local/domain/${domid}/control/feature-${what}`)) === '1'
+  const feature = `/local/domain/${domid}/control/feature-${what}`
+  // GUEST: the node is the guest's own, it may be gone.
+  const announced = (await store.read(feature).catch(ignoreAbsent)) === '1'
   const seconds = announced ? ACK_SECONDS : ACK_SECONDS_UNANNOUNCED
   const taken = Promise.withResolvers<boolean>()
   const cancel = clock.after(seconds * 1000, () => taken.resolve(false))

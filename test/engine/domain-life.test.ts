@@ -49,7 +49,7 @@ t.test('two domains live beside one another; a taken name is refused', async (t)
   const { paths, launch } = lab(t)
   await launch({ name: 'one' })
   await launch({ name: 'two' })
-  await t.rejects(launch({ name: 'one' }), { code: 'XT_NAME_IN_USE', exit: 1 })
+  await t.rejects(launch({ name: 'one' }), { code: 'XT_NAME_IN_USE', exit: 3 })
   t.same(
     (await listDomains(paths)).map(({ name }) => name),
     ['one', 'two'],

@@ -15,7 +15,7 @@ t.test('mistakes of the user are one error each, and leave no process and no fil
       'XT_FILE_UNREADABLE',
       /^kernel \/nowhere\/vmlinuz: there is no such file$/,
     ],
-    [{ ramdisk: directory }, 'XT_FILE_UNREADABLE', /^ramdisk .*: it is a directory$/],
+    [{ ramdisk: directory }, 'XT_FILE_UNREADABLE', /^ramdisk .*: it is no regular file$/],
     [{ kernel: undefined }, 'XT_KERNEL_MISSING', /Neither kernel nor bootloader specified/],
     [{ type: 'pv' }, 'XT_TYPE_UNSUPPORTED', /only PVH/],
     [{ plugins: ['no-such-package'] }, 'XT_PLUGIN_NOT_FOUND', /^plugin no-such-package: there is no package/],
@@ -25,7 +25,7 @@ t.test('mistakes of the user are one error each, and leave no process and no fil
   ] as const
   const store = await openStore(t, paths)
   for (const [more, code, message] of cases) {
-    await t.rejects(launch({ ...config(), ...more } as never), { code, message })
+    await t.rejects(launch({ ...config(), ...more } as never), { code, message, exit: 3 })
   }
   await assertNothingLeft(t, paths, store)
 })
