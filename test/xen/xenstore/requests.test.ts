@@ -12,6 +12,20 @@ t.test('values are bytes, missing parents are made, mkdir leaves what is there',
   t.equal(client.ask('DIRECTORY', ['/a/b/c']), '')
 })
 
+t.test('the root is a node like others, but for its removal', async (t) => {
+  const store = testXenstore()
+  const client = WireClient.dom0(store)
+  client.ask('WATCH', ['/', 't'])
+  client.told()
+  t.equal(client.write('/', 'value'), 'OK')
+  t.equal(client.read('/'), 'value')
+  t.same(client.told(), ['/ t'])
+  const tx = client.begin()
+  t.equal(client.ask('SET_PERMS', ['/', 'r0'], tx), 'OK')
+  t.equal(client.end(tx), 'OK')
+  t.equal(WireClient.guest(store, 5).read('/'), 'value')
+})
+
 t.test('rm: with all below, of what is not there, without a parent, of the root', async (t) => {
   const client = WireClient.dom0(testXenstore())
   client.write('/a/b/c', '1')

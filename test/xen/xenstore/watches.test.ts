@@ -234,3 +234,17 @@ t.test(
     t.ok(told.length > 10 && told.length < 50, `${told.length} events were kept`)
   },
 )
+
+t.test('a tool of dom0 that never reads its events is cut off before it costs too much', async (t) => {
+  const store = testXenstore()
+  const sleeper = WireClient.dom0(store)
+  const writer = WireClient.dom0(store)
+  sleeper.ask('WATCH', ['/', 'x'.repeat(4000)])
+  let why = ''
+  sleeper.connection.onClose = (each) => {
+    why = each
+  }
+  for (let i = 0; i < 20_000 && why === ''; i++) writer.write(`/n${i}`, '')
+  t.equal(why, 'does not read its events')
+  t.equal(sleeper.connection.take(), undefined)
+})
