@@ -2,7 +2,8 @@
  * The instruction table: every form this CPU knows, one row each, in the manual's notation (row.ts).
  * The decoder, the assembler, the semantics' audit and the instruction pages are made from it.
  */
-import { type Row, type RowText, readRow } from './row.ts'
+import { readRow } from './read-row.ts'
+import type { Row, RowText } from './row.ts'
 import { CONTROL } from './table-control.ts'
 import { INTEGER } from './table-integer.ts'
 import { SIMD_FLOAT } from './table-simd-float.ts'

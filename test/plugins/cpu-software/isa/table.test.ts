@@ -1,6 +1,7 @@
 /** The table as data: no two rows claim the same bytes, and its columns agree with one another. */
 import t from 'tap'
-import { FLAG, readRow } from '../../../../src/plugins/cpu-software/isa/row.ts'
+import { readRow } from '../../../../src/plugins/cpu-software/isa/read-row.ts'
+import { FLAG } from '../../../../src/plugins/cpu-software/isa/row.ts'
 import { ROWS } from '../../../../src/plugins/cpu-software/isa/table.ts'
 
 t.test('a row of the manual is read as the manual means it', (t) => {
