@@ -146,7 +146,11 @@ export class MachineMemory implements GuestMemory {
     return page === 0 ? -1 : page * PAGE_SIZE + (gpa % PAGE_SIZE)
   }
 
-  #eachPage(gpa: number, length: number, visit: (host: number, done: number, count: number) => void): boolean {
+  #eachPage(
+    gpa: number,
+    length: number,
+    visit: (host: number, done: number, count: number) => void,
+  ): boolean {
     for (let pass = 0; pass < 2; pass++) {
       for (let done = 0; done < length; ) {
         const host = this.hostOffset(gpa + done)

@@ -87,7 +87,11 @@ export function announceWrite(memory: MachineMemory, host: number, length: numbe
         Atomics.store(memory.i32, word(CONTROL_WORD.codeOverflow), 1)
         break
       }
-      Atomics.store(memory.i32, word(CONTROL_WORD.codeEntries + ((tail >>> 0) % CODE_MAILBOX)), (from + n * CODE_GRAIN + 1) | 0)
+      Atomics.store(
+        memory.i32,
+        word(CONTROL_WORD.codeEntries + ((tail >>> 0) % CODE_MAILBOX)),
+        (from + n * CODE_GRAIN + 1) | 0,
+      )
     }
     requestVcpu(memory, vcpu, VCPU_REQUEST.flushCode)
   }

@@ -9,8 +9,22 @@ import type { MachineMemory } from './machine-memory.ts'
 
 /** Index of a general-purpose register in `Vcpu.regs`, in encoding order (SDM vol. 2, table 3-1). */
 export const REG = {
-  rax: 0, rcx: 1, rdx: 2, rbx: 3, rsp: 4, rbp: 5, rsi: 6, rdi: 7,
-  r8: 8, r9: 9, r10: 10, r11: 11, r12: 12, r13: 13, r14: 14, r15: 15,
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rsp: 4,
+  rbp: 5,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r11: 11,
+  r12: 12,
+  r13: 13,
+  r14: 14,
+  r15: 15,
 } as const
 
 /** The vCPU as an exit handler sees it. */
@@ -67,7 +81,12 @@ export interface VcpuStart {
   readonly cs?: number
 }
 
-export interface CpuidResult { eax: number; ebx: number; ecx: number; edx: number }
+export interface CpuidResult {
+  eax: number
+  ebx: number
+  ecx: number
+  edx: number
+}
 
 /** The part of a plugin that lives in each vCPU's thread. All members are optional. */
 export interface VcpuExits {

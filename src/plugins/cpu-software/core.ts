@@ -30,8 +30,40 @@ import {
   TLB_SUPERVISOR,
   UOP,
 } from './state.ts'
-import { type Expr, type FunctionWriter, i32, i64, type Label, load32, load64, ModuleWriter, op, type Type } from './wasm/encoder.ts'
-import { add, add32, and, and32, eq, eq32, gtS32, mul, ne32, not32, or32, sar, shl, shl32, shr, shr32, sub, sub32, widen, wrap } from './wasm/operators.ts'
+import {
+  type Expr,
+  type FunctionWriter,
+  i32,
+  i64,
+  type Label,
+  load32,
+  load64,
+  ModuleWriter,
+  op,
+  type Type,
+} from './wasm/encoder.ts'
+import {
+  add,
+  add32,
+  and,
+  and32,
+  eq,
+  eq32,
+  gtS32,
+  mul,
+  ne32,
+  not32,
+  or32,
+  sar,
+  shl,
+  shl32,
+  shr,
+  shr32,
+  sub,
+  sub32,
+  widen,
+  wrap,
+} from './wasm/operators.ts'
 
 /** Taken branches between two looks at the request word. */
 export const POLL_BRANCHES = 512
@@ -93,7 +125,9 @@ function buildMain(): Uint8Array {
     f.fill(at(TLB_SUPERVISOR), i32(255), i32(2 * TLB_BYTES + JUMP_BYTES))
     f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
   })
-  const flushJumps = m.function(['i32'], [], (f) => f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(255), i32(JUMP_BYTES)))
+  const flushJumps = m.function(['i32'], [], (f) =>
+    f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(255), i32(JUMP_BYTES)),
+  )
   m.export('run', run)
   m.export('flush', flush)
   m.export('flushJumps', flushJumps)
@@ -106,7 +140,10 @@ function buildRest(): Uint8Array {
   const m = new ModuleWriter()
   m.importTable(functionHandlers.length)
   const core = Object.fromEntries(
-    Object.entries(SHARED).map(([name, [params, results]]) => [name, m.import('core', name, params, results)]),
+    Object.entries(SHARED).map(([name, [params, results]]) => [
+      name,
+      m.import('core', name, params, results),
+    ]),
   ) as unknown as CoreFunctions
   for (const handler of functionHandlers) {
     const index = m.function(...HANDLER_TYPE, (f) => {
@@ -136,7 +173,10 @@ function emitHandler(handler: Handler, emit: Emit): void {
 function emitFind(m: ModuleWriter, translate: number, decode: number): number {
   return m.function(['i32', 'i64'], ['i32'], (f) => {
     const [state, target] = [f.param(0), f.param(1)]
-    const entry = shl32(and32(wrap(shr(target, i64(12))), i32(TLB_ENTRIES - 1)), i32(Math.log2(TLB_ENTRY.size)))
+    const entry = shl32(
+      and32(wrap(shr(target, i64(12))), i32(TLB_ENTRIES - 1)),
+      i32(Math.log2(TLB_ENTRY.size)),
+    )
     const slot = f.keep(add32(load32(4, state, STATE.tlb), entry))
     const host = f.local('i32')
     f.if(
@@ -230,8 +270,20 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
         f.loop((next) => {
           f.block((handlerFault) => {
             f.block((link) => {
-              const place: Place = { kind: 'inline', fault: handlerFault, next, jump, jumpLink: link, target, fuel }
-              emitDispatch(f, { parts, locals, place, next, jump, handlerFault, enter }, { uop, outcome, target, fuel, saveRip })
+              const place: Place = {
+                kind: 'inline',
+                fault: handlerFault,
+                next,
+                jump,
+                jumpLink: link,
+                target,
+                fuel,
+              }
+              emitDispatch(
+                f,
+                { parts, locals, place, next, jump, handlerFault, enter },
+                { uop, outcome, target, fuel, saveRip },
+              )
             })
             // A direct branch whose target is not linked yet.
             f.set(linkFrom, f.get(uop))
@@ -407,7 +459,12 @@ function emitMulHigh(m: ModuleWriter): { mulHighU: number; mulHighS: number } {
   const mulHighU = m.function(['i64', 'i64'], ['i64'], (f) => {
     const [a, b] = [f.param(0), f.param(1)]
     const low = i64(0xffffffffn)
-    const [al, ah, bl, bh] = [f.keep(and(a, low)), f.keep(shr(a, i64(32))), f.keep(and(b, low)), f.keep(shr(b, i64(32)))]
+    const [al, ah, bl, bh] = [
+      f.keep(and(a, low)),
+      f.keep(shr(a, i64(32))),
+      f.keep(and(b, low)),
+      f.keep(shr(b, i64(32))),
+    ]
     const t = f.keep(add(mul(ah, bl), shr(mul(al, bl), i64(32))))
     const w1 = f.keep(add(and(t, low), mul(al, bh)))
     f.return(add(add(mul(ah, bh), shr(t, i64(32))), shr(w1, i64(32))))

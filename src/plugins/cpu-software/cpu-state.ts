@@ -8,8 +8,38 @@ import { FLAG } from './isa/row.ts'
 import { STATE, TLB_SUPERVISOR, TLB_USER } from './state.ts'
 
 /** Control-register and EFER bits (SDM vol. 3, 2.5 and 2.2.1). */
-export const CR0 = { PE: 1n, MP: 2n, EM: 4n, TS: 8n, ET: 16n, NE: 32n, WP: 0x10000n, AM: 0x40000n, NW: 1n << 29n, CD: 1n << 30n, PG: 1n << 31n } as const
-export const CR4 = { VME: 1n, PVI: 2n, TSD: 4n, DE: 8n, PSE: 16n, PAE: 32n, MCE: 64n, PGE: 128n, PCE: 256n, OSFXSR: 512n, OSXMMEXCPT: 1024n, UMIP: 2048n, FSGSBASE: 1n << 16n, PCIDE: 1n << 17n, OSXSAVE: 1n << 18n, SMEP: 1n << 20n, SMAP: 1n << 21n } as const
+export const CR0 = {
+  PE: 1n,
+  MP: 2n,
+  EM: 4n,
+  TS: 8n,
+  ET: 16n,
+  NE: 32n,
+  WP: 0x10000n,
+  AM: 0x40000n,
+  NW: 1n << 29n,
+  CD: 1n << 30n,
+  PG: 1n << 31n,
+} as const
+export const CR4 = {
+  VME: 1n,
+  PVI: 2n,
+  TSD: 4n,
+  DE: 8n,
+  PSE: 16n,
+  PAE: 32n,
+  MCE: 64n,
+  PGE: 128n,
+  PCE: 256n,
+  OSFXSR: 512n,
+  OSXMMEXCPT: 1024n,
+  UMIP: 2048n,
+  FSGSBASE: 1n << 16n,
+  PCIDE: 1n << 17n,
+  OSXSAVE: 1n << 18n,
+  SMEP: 1n << 20n,
+  SMAP: 1n << 21n,
+} as const
 export const EFER = { SCE: 1n, LME: 0x100n, LMA: 0x400n, NXE: 0x800n } as const
 
 const ARITHMETIC = FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.OF
@@ -129,6 +159,9 @@ export class CpuState {
   }
   /** Goes to CS:offset. */
   setInstructionPointer(offset: bigint): void {
-    this.setWord('rip', this.half('mode') === 0 ? BigInt.asUintN(64, offset) : (offset + this.segmentBase(1)) & 0xffffffffn)
+    this.setWord(
+      'rip',
+      this.half('mode') === 0 ? BigInt.asUintN(64, offset) : (offset + this.segmentBase(1)) & 0xffffffffn,
+    )
   }
 }

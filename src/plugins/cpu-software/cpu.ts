@@ -2,10 +2,12 @@
  * One software CPU: the interpreter instance, its state block, and everything the interpreter asks the
  * TypeScript side for. It knows nothing of threads, interrupt controllers or Xen: those come as `CpuHost`.
  */
-import { PAGE_SIZE } from '../../base/machine-memory.ts'
+
 import type { Log } from '../../base/log.ts'
+import { PAGE_SIZE } from '../../base/machine-memory.ts'
 import { CodeCache } from './block/code-cache.ts'
-import { CpuState } from './cpu-state.ts'
+import type { CpuState } from './cpu-state.ts'
+import { GUEST_FAULT } from './fault.ts'
 import { ACCESS, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
@@ -23,9 +25,6 @@ import {
 } from './state.ts'
 import { deliverException } from './system/exceptions.ts'
 import { MsrStore } from './system/msr.ts'
-
-/** Thrown through TypeScript code when the guest faults; the fault itself is in the state block. */
-export const GUEST_FAULT = new Error('guest fault')
 
 /** Why the interpreter came back. */
 export type Leave =
@@ -118,7 +117,8 @@ export class Cpu {
       host: {
         assist: guarded((uop: number) => {
           const op = this.code.assist(uop)
-          return op.run(this, op) ?? OUTCOME.next
+          const outcome = op.run(this, op)
+          return typeof outcome === 'number' ? outcome : OUTCOME.next
         }),
         deliver: guarded(() => this.#deliver()),
         decode: () => this.#decode(),
@@ -166,7 +166,10 @@ export class Cpu {
       this.recordFault(EXCEPTION.UD, 0)
       return 0
     }
-    if (this.state.half('mode') !== 0 && Number(this.state.offsetInCode(linear)) > this.state.segmentLimit(SEGMENT.CS)) {
+    if (
+      this.state.half('mode') !== 0 &&
+      Number(this.state.offsetInCode(linear)) > this.state.segmentLimit(SEGMENT.CS)
+    ) {
       this.recordFault(EXCEPTION.GP, 0)
       return 0
     }
@@ -203,9 +206,14 @@ export class Cpu {
       this.#unimplemented.add(form)
       const rip = this.state.word('rip')
       const host = this.#core.translate(this.#base, rip, ACCESS.execute) >>> 0
-      const bytes = host > 1 ? this.#u8.slice(host + Number(rip & 4095n), host + Number(rip & 4095n) + 15) : new Uint8Array()
+      const bytes =
+        host > 1
+          ? this.#u8.slice(host + Number(rip & 4095n), host + Number(rip & 4095n) + 15)
+          : new Uint8Array()
       const hex = Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(' ')
-      this.host.log.warn(`instruction not implemented: ${form} at rip 0x${rip.toString(16)}, bytes ${hex}: the guest gets #UD`)
+      this.host.log.warn(
+        `instruction not implemented: ${form} at rip 0x${rip.toString(16)}, bytes ${hex}: the guest gets #UD`,
+      )
     }
     return this.raise('UD')
   }
@@ -258,10 +266,16 @@ export class Cpu {
     if (this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), size, 0) === 0) throw GUEST_FAULT
   }
   /** CMPXCHG8B and 16B on two words; returns what was found. Serialised against itself by a lock word of the machine. */
-  exchangePair(address: bigint, half: 4 | 8, expected: readonly [bigint, bigint], wanted: readonly [bigint, bigint]): readonly [bigint, bigint] {
+  exchangePair(
+    address: bigint,
+    half: 4 | 8,
+    expected: readonly [bigint, bigint],
+    wanted: readonly [bigint, bigint],
+  ): readonly [bigint, bigint] {
     const host = this.#core.storeOpen(this.#base, BigInt.asIntN(64, address), half * 2, 1) >>> 0
     if (host === 0) throw GUEST_FAULT
-    const read = (at: number) => (half === 8 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true)))
+    const read = (at: number) =>
+      half === 8 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true))
     const write = (at: number, value: bigint) =>
       half === 8 ? this.#view.setBigUint64(at, value, true) : this.#view.setUint32(at, Number(value), true)
     const lock = this.state.memory.layout.control / 4 - 32
@@ -292,10 +306,16 @@ export class Cpu {
     this.#pieces(address, bytes.length, ACCESS.write, (host, done, count) => {
       if (host <= 1) return
       this.#u8.set(bytes.subarray(done, done + count), host)
-      if (this.#u8[this.state.memory.layout.pageFlags + Math.floor(host / PAGE_SIZE)] !== 0) this.codeWritten(host, count)
+      if (this.#u8[this.state.memory.layout.pageFlags + Math.floor(host / PAGE_SIZE)] !== 0)
+        this.codeWritten(host, count)
     })
   }
-  #pieces(address: bigint, length: number, kind: number, visit: (host: number, done: number, count: number) => void): void {
+  #pieces(
+    address: bigint,
+    length: number,
+    kind: number,
+    visit: (host: number, done: number, count: number) => void,
+  ): void {
     const places: [number, number, number][] = []
     for (let done = 0; done < length; ) {
       const at = BigInt.asUintN(64, address + BigInt(done))
@@ -327,7 +347,9 @@ export class Cpu {
   physical(address: bigint): number {
     const { state } = this
     const saved = [state.half('faultVector'), state.half('faultError'), state.word('faultAddress')] as const
-    const host = this.asSupervisor(() => this.#core.translate(this.#base, BigInt.asIntN(64, address), ACCESS.read) >>> 0)
+    const host = this.asSupervisor(
+      () => this.#core.translate(this.#base, BigInt.asIntN(64, address), ACCESS.read) >>> 0,
+    )
     state.setHalf('faultVector', saved[0])
     state.setHalf('faultError', saved[1])
     state.setWord('faultAddress', saved[2])
@@ -337,8 +359,15 @@ export class Cpu {
   }
   /** Linear address of segment:offset with all checks; throws GUEST_FAULT. */
   linear(segment: number, offset: bigint, size: number, write: boolean): bigint {
-    if (this.state.half('mode') === 0) return segment >= SEGMENT.FS ? this.state.segmentBase(segment) + offset : offset
-    const linear = this.#core.segmentAddress(this.#base, segment, BigInt.asIntN(64, offset), size, write ? 1 : 0)
+    if (this.state.half('mode') === 0)
+      return segment >= SEGMENT.FS ? this.state.segmentBase(segment) + offset : offset
+    const linear = this.#core.segmentAddress(
+      this.#base,
+      segment,
+      BigInt.asIntN(64, offset),
+      size,
+      write ? 1 : 0,
+    )
     if (linear === -1n) throw GUEST_FAULT
     return linear
   }
@@ -355,7 +384,10 @@ export class Cpu {
   /** INVLPG: one page, or everything when a large page may be mapped there. */
   flushPage(address: bigint): void {
     const region = Number((address >> 21n) & BigInt(LARGE_MARKS_BYTES * 8 - 1))
-    if (this.#u8[this.#base + LARGE_MARKS + (region >> 3)]! & (1 << (region & 7))) return this.flushTlb()
+    if (this.#u8[this.#base + LARGE_MARKS + (region >> 3)]! & (1 << (region & 7))) {
+      this.flushTlb()
+      return
+    }
     const index = Number((address >> 12n) & BigInt(TLB_ENTRIES - 1))
     for (const tlb of [TLB_SUPERVISOR, TLB_USER]) {
       const entry = this.#base + tlb + index * TLB_ENTRY.size

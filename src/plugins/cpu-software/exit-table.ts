@@ -1,5 +1,5 @@
 /** The parts of plugins that live in a vCPU's thread, found by what they claimed (engine/exits.ts made the tables and froze them). */
-import type { CpuidResult, Vcpu, VcpuExits, CreateVcpuExits } from '../../base/vcpu.ts'
+import type { CpuidResult, CreateVcpuExits, Vcpu, VcpuExits } from '../../base/vcpu.ts'
 import type { FrozenExits, Range } from '../../engine/plugin.ts'
 
 interface Claimed {
@@ -34,7 +34,8 @@ export class ExitTable {
     const entries = []
     for (const part of frozen.parts) {
       const module = (await import(part.module)) as { default?: CreateVcpuExits }
-      if (typeof module.default !== 'function') throw new Error(`${part.plugin}: ${part.module} has no default export that makes vCPU exits`)
+      if (typeof module.default !== 'function')
+        throw new Error(`${part.plugin}: ${part.module} has no default export that makes vCPU exits`)
       entries.push({ part, exits: module.default(vcpu, part.data) })
     }
     return new ExitTable(entries)
@@ -80,7 +81,8 @@ export class ExitTable {
     return earliest
   }
   expire(now: number): void {
-    for (const part of this.parts) if ((part.deadline?.() ?? Number.POSITIVE_INFINITY) <= now) part.expire?.(now)
+    for (const part of this.parts)
+      if ((part.deadline?.() ?? Number.POSITIVE_INFINITY) <= now) part.expire?.(now)
   }
   /** Vector of a level-like interrupt, -1 for none. */
   pendingVector(): number {

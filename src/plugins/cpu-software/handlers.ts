@@ -49,7 +49,9 @@ const HOT: Readonly<Record<string, readonly number[]>> = Object.fromEntries([
     .split(' ')
     .map((name) => [name, [32, 64]] as const),
   ['MOV', [8, 16, 32, 64]],
-  ...['PUSH', 'POP', 'LEAVE', 'JMP:rel', 'JMP:near', 'CALL:rel', 'CALL:near', 'RET:near'].map((name) => [name, [64]] as const),
+  ...['PUSH', 'POP', 'LEAVE', 'JMP:rel', 'JMP:near', 'CALL:rel', 'CALL:near', 'RET:near'].map(
+    (name) => [name, [64]] as const,
+  ),
   ...['STOS REP', 'MOVS REP'].map((name) => [name, [8, 32, 64]] as const),
   ['NOP', [16, 32, 64]],
 ])
@@ -58,7 +60,8 @@ const HOT_CONDITIONS = 'O NO B AE E NE BE A S NS L GE LE G'.split(' ')
 function isHot(key: string, width: number, facts: HandlerFacts): boolean {
   if (!facts.long || facts.locked || facts.addressSize !== 64) return false
   const jcc = /^(J|SET|CMOV)([A-Z]+)$/.exec(key)
-  if (jcc !== null && HOT_CONDITIONS.includes(jcc[2]!)) return jcc[1] !== 'CMOV' || (facts.kinds[1] === 'r' && width >= 32)
+  if (jcc !== null && HOT_CONDITIONS.includes(jcc[2]!))
+    return jcc[1] !== 'CMOV' || (facts.kinds[1] === 'r' && width >= 32)
   return HOT[key]?.includes(width) ?? false
 }
 
@@ -87,18 +90,31 @@ const found = new Map<string, Handler>()
 
 function add(key: string, width: Width, facts: HandlerFacts, vector: boolean): void {
   const name = nameOf(key, width, facts)
-  if (!found.has(name)) found.set(name, { key, width, facts, inline: !vector && isHot(key, width, facts), vector })
+  if (!found.has(name))
+    found.set(name, { key, width, facts, inline: !vector && isHot(key, width, facts), vector })
 }
 
 /** Semantics differ between 64-bit and legacy code only where the stack, segments or the size of rIP show. */
-const modal = (key: string): boolean => /^(PUSH|POP|LEAVE|CALL|JMP|RET|J[A-Z]+|LOOP.*|MOVS|STOS|LODS|CMPS|SCAS)($| |:)/.test(key)
+const modal = (key: string): boolean =>
+  /^(PUSH|POP|LEAVE|CALL|JMP|RET|J[A-Z]+|LOOP.*|MOVS|STOS|LODS|CMPS|SCAS)($| |:)/.test(key)
 
 function enumerate(): void {
   for (const row of ROWS) {
     const vector = vectorKey(row)
     if (vector !== undefined) {
       for (const memory of memoryForms(row))
-        add(vector, 64, { kinds: operandKinds(row, memory, false), access: VECTOR_MEANINGS[vector]!.access, long: true, locked: false, addressSize: 64 }, true)
+        add(
+          vector,
+          64,
+          {
+            kinds: operandKinds(row, memory, false),
+            access: VECTOR_MEANINGS[vector]!.access,
+            long: true,
+            locked: false,
+            addressSize: 64,
+          },
+          true,
+        )
       continue
     }
     for (const rep of row.rep === '' ? [0] : [0, 0xf3, 0xf2]) {
@@ -107,14 +123,21 @@ function enumerate(): void {
       const { access } = MEANINGS[key]!
       const width = (row.opSize || 64) as Width
       for (const memory of memoryForms(row))
-        for (const wide of row.operands.some((o) => o.kind === 'imm' && o.width === 64) ? [false, true] : [false]) {
+        for (const wide of row.operands.some((o) => o.kind === 'imm' && o.width === 64)
+          ? [false, true]
+          : [false]) {
           const kinds = operandKinds(row, memory, wide)
           for (const long of modal(key) ? [true, false] : [true]) {
             if (long ? row.no64 : row.only64) if (modal(key)) continue
-            for (const addressSize of usesAddressSize(key) ? (long ? ([64, 32] as const) : ([32, 16] as const)) : ([64] as const)) {
+            for (const addressSize of usesAddressSize(key)
+              ? long
+                ? ([64, 32] as const)
+                : ([32, 16] as const)
+              : ([64] as const)) {
               const implicit = key === 'XCHG' && memory
               if (!implicit) add(key, width, { kinds, access, long, locked: false, addressSize }, false)
-              if ((row.lockable && memory) || implicit) add(key, width, { kinds, access, long, locked: true, addressSize }, false)
+              if ((row.lockable && memory) || implicit)
+                add(key, width, { kinds, access, long, locked: true, addressSize }, false)
             }
           }
         }
@@ -140,11 +163,16 @@ const byName = new Map([...hot, ...cold].map(([name], index) => [name, SPECIALS 
 export function findHandler(row: Row, d: Decoded, mode: 64 | 32 | 16, kinds: readonly OperandKind[]): number {
   const vector = vectorKey(row)
   if (vector !== undefined)
-    return byName.get(nameOf(vector, 64, { kinds, access: [], long: true, locked: false, addressSize: 64 })) ?? -1
+    return (
+      byName.get(nameOf(vector, 64, { kinds, access: [], long: true, locked: false, addressSize: 64 })) ?? -1
+    )
   const key = meaningKey(row, d.rep)
   if (key === undefined) return -1
   const long = mode === 64 || !modal(key)
   const locked = (d.lock || key === 'XCHG') && d.isMem
   const addressSize = usesAddressSize(key) ? (d.addrSize as 64 | 32 | 16) : 64
-  return byName.get(nameOf(key, (row.opSize || 64) as Width, { kinds, access: [], long, locked, addressSize })) ?? -1
+  return (
+    byName.get(nameOf(key, (row.opSize || 64) as Width, { kinds, access: [], long, locked, addressSize })) ??
+    -1
+  )
 }

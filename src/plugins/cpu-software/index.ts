@@ -9,7 +9,13 @@ import { z } from 'zod'
 import type { Log } from '../../base/log.ts'
 import type { MachineMemory } from '../../base/machine-memory.ts'
 import { CONTROL_WORD, controlWord, requestVcpu, VCPU_REQUEST, VCPU_STATE } from '../../base/vcpu-control.ts'
-import { definePlugin, type FrozenExits, type VcpuInfo, type Vcpus, type VcpuStartState } from '../../engine/plugin.ts'
+import {
+  definePlugin,
+  type FrozenExits,
+  type VcpuInfo,
+  type VcpuStartState,
+  type Vcpus,
+} from '../../engine/plugin.ts'
 import { buildCore } from './core.ts'
 import type { CoreModules } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
@@ -17,7 +23,9 @@ import { startFlat } from './reset.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
 import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 
-const STATE_NAMES = Object.fromEntries(Object.entries(VCPU_STATE).map(([name, value]) => [value, name])) as Record<number, VcpuInfo['state']>
+const STATE_NAMES = Object.fromEntries(
+  Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
+) as Record<number, VcpuInfo['state']>
 
 /** Compiles the interpreter. Its core is optimised at once: it would spend its first seconds in baseline code otherwise. */
 export function compileCore(): CoreModules {
@@ -76,8 +84,13 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         worker.on('message', (message: VcpuMessage) => {
           if (message.type === 'ready') resolve()
           else if (message.type === 'log') this.#log[message.level](`vcpu${index}: ${message.line}`)
-          else if (message.type === 'failed') broken(Object.assign(new Error(`vcpu${index}: ${message.message}`), { stack: message.stack }))
-          else this.#end({ reason: message.reason, ...(message.detail === undefined ? {} : { detail: message.detail }) })
+          else if (message.type === 'failed')
+            broken(Object.assign(new Error(`vcpu${index}: ${message.message}`), { stack: message.stack }))
+          else
+            this.#end({
+              reason: message.reason,
+              ...(message.detail === undefined ? {} : { detail: message.detail }),
+            })
         })
         worker.on('error', broken)
       })

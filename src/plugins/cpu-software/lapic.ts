@@ -24,10 +24,32 @@ const FLAT = 1 << 31
 
 /** Register numbers: offset / 16. */
 const REGISTER = {
-  id: 0x02, version: 0x03, tpr: 0x08, apr: 0x09, ppr: 0x0a, eoi: 0x0b, ldr: 0x0d, dfr: 0x0e, svr: 0x0f,
-  isr: 0x10, tmr: 0x18, irr: 0x20, esr: 0x28, lvtCmci: 0x2f, icrLow: 0x30, icrHigh: 0x31,
-  lvtTimer: 0x32, lvtThermal: 0x33, lvtPerf: 0x34, lvtLint0: 0x35, lvtLint1: 0x36, lvtError: 0x37,
-  initialCount: 0x38, currentCount: 0x39, divide: 0x3e, selfIpi: 0x3f,
+  id: 0x02,
+  version: 0x03,
+  tpr: 0x08,
+  apr: 0x09,
+  ppr: 0x0a,
+  eoi: 0x0b,
+  ldr: 0x0d,
+  dfr: 0x0e,
+  svr: 0x0f,
+  isr: 0x10,
+  tmr: 0x18,
+  irr: 0x20,
+  esr: 0x28,
+  lvtCmci: 0x2f,
+  icrLow: 0x30,
+  icrHigh: 0x31,
+  lvtTimer: 0x32,
+  lvtThermal: 0x33,
+  lvtPerf: 0x34,
+  lvtLint0: 0x35,
+  lvtLint1: 0x36,
+  lvtError: 0x37,
+  initialCount: 0x38,
+  currentCount: 0x39,
+  divide: 0x3e,
+  selfIpi: 0x3f,
 } as const
 const MASKED = 1 << 16
 const ENABLED = 1 << 8
@@ -172,10 +194,14 @@ export class Lapic {
   }
   #startTimer(): void {
     this.#started = this.#now()
-    this.#deadline = this.#initialCount === 0 ? Number.POSITIVE_INFINITY : this.#started + this.#initialCount * this.#divisor()
+    this.#deadline =
+      this.#initialCount === 0
+        ? Number.POSITIVE_INFINITY
+        : this.#started + this.#initialCount * this.#divisor()
   }
   #currentCount(): number {
-    if (this.#initialCount === 0 || this.#timerMode() === 2 || this.#deadline === Number.POSITIVE_INFINITY) return 0
+    if (this.#initialCount === 0 || this.#timerMode() === 2 || this.#deadline === Number.POSITIVE_INFINITY)
+      return 0
     return Math.max(0, Math.floor((this.#deadline - this.#now()) / this.#divisor()))
   }
 
@@ -219,7 +245,13 @@ export class Lapic {
     if (register === REGISTER.id) return BigInt(apicId(this.#vcpu))
     if (register === REGISTER.ldr) return BigInt(x2apicLogical(this.#vcpu))
     if (register === REGISTER.icrLow) return BigInt(this.#icrLow) | (BigInt(this.#icrHigh) << 32n)
-    if (register === REGISTER.eoi || register === REGISTER.selfIpi || register === REGISTER.icrHigh || register === REGISTER.dfr) return undefined
+    if (
+      register === REGISTER.eoi ||
+      register === REGISTER.selfIpi ||
+      register === REGISTER.icrHigh ||
+      register === REGISTER.dfr
+    )
+      return undefined
     return isRegister(register) ? BigInt(this.read(register) >>> 0) : undefined
   }
   wrmsr(index: number, value: bigint): boolean {
@@ -236,7 +268,15 @@ export class Lapic {
       raiseVector(this.#memory, this.#vcpu, Number(value & 0xffn))
       return true
     }
-    const readOnly: readonly number[] = [REGISTER.id, REGISTER.version, REGISTER.ppr, REGISTER.ldr, REGISTER.dfr, REGISTER.currentCount, REGISTER.icrHigh]
+    const readOnly: readonly number[] = [
+      REGISTER.id,
+      REGISTER.version,
+      REGISTER.ppr,
+      REGISTER.ldr,
+      REGISTER.dfr,
+      REGISTER.currentCount,
+      REGISTER.icrHigh,
+    ]
     if (!isRegister(register) || readOnly.includes(register)) return false
     if ((register === REGISTER.eoi || register === REGISTER.esr) && value !== 0n) return false
     this.write(register, Number(value))
@@ -327,8 +367,18 @@ export class Lapic {
           this.#initialCount = 0
         }
     }
-    if (register >= REGISTER.lvtCmci && register <= REGISTER.lvtError && register !== REGISTER.icrLow && register !== REGISTER.icrHigh)
-      this.#lvt.set(register, value & 0x000707ff | (register === REGISTER.lvtTimer ? value & 0x60000 : value & 0x1a000) | (value & MASKED))
+    if (
+      register >= REGISTER.lvtCmci &&
+      register <= REGISTER.lvtError &&
+      register !== REGISTER.icrLow &&
+      register !== REGISTER.icrHigh
+    )
+      this.#lvt.set(
+        register,
+        (value & 0x000707ff) |
+          (register === REGISTER.lvtTimer ? value & 0x60000 : value & 0x1a000) |
+          (value & MASKED),
+      )
   }
 
   /** Interprocessor interrupt. `destination`: 8 bits in xAPIC mode, 32 in x2APIC mode. */
@@ -341,7 +391,11 @@ export class Lapic {
     if (deassert) return
     for (let vcpu = 0; vcpu < this.#memory.layout.vcpus; vcpu++) {
       const wanted =
-        shorthand === 1 ? vcpu === this.#vcpu : shorthand === 2 || (shorthand === 3 && vcpu !== this.#vcpu) || (shorthand === 0 && this.#matches(vcpu, destination, logical))
+        shorthand === 1
+          ? vcpu === this.#vcpu
+          : shorthand === 2 ||
+            (shorthand === 3 && vcpu !== this.#vcpu) ||
+            (shorthand === 0 && this.#matches(vcpu, destination, logical))
       if (!wanted) continue
       this.#deliver(vcpu, delivery, vector)
       if (delivery === DELIVERY.lowest) return

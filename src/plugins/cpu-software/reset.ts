@@ -2,8 +2,8 @@
 import { REG, type VcpuStart } from '../../base/vcpu.ts'
 import type { Cpu } from './cpu.ts'
 import { type CpuState, CR0, EFER, UNUSABLE } from './cpu-state.ts'
-import { FLAG } from './isa/row.ts'
 import { resetFpState } from './fp/state.ts'
+import { FLAG } from './isa/row.ts'
 import { SEGMENT, STATE, TLB_SUPERVISOR } from './state.ts'
 import { ATTRIBUTE } from './system/descriptors.ts'
 import { refreshFloat } from './system/float.ts'
@@ -24,13 +24,27 @@ function resetRegisters(state: CpuState): void {
   state.regs.fill(0n)
   state.regs[REG.rdx] = 0x6fbn
   state.flags = 2
-  for (const name of ['cr2', 'cr3', 'cr4', 'efer', 'star', 'lstar', 'cstar', 'sfmask', 'kernelGsBase', 'tscAux', 'gdtBase', 'idtBase'] as const)
+  for (const name of [
+    'cr2',
+    'cr3',
+    'cr4',
+    'efer',
+    'star',
+    'lstar',
+    'cstar',
+    'sfmask',
+    'kernelGsBase',
+    'tscAux',
+    'gdtBase',
+    'idtBase',
+  ] as const)
     state.setWord(name, 0n)
   state.setWord('cr0', CR0.ET | CR0.NW | CR0.CD)
   state.setHalf('longPaging', 0)
   state.setHalf('gdtLimit', 0xffff)
   state.setHalf('idtLimit', 0xffff)
-  for (let segment = SEGMENT.ES; segment <= SEGMENT.GS; segment++) state.setSegment(segment, 0, 0n, 0xffff, REAL_DATA)
+  for (let segment = SEGMENT.ES; segment <= SEGMENT.GS; segment++)
+    state.setSegment(segment, 0, 0n, 0xffff, REAL_DATA)
   state.setSegment(SEGMENT.LDTR, 0, 0n, 0xffff, UNUSABLE)
   state.setSegment(SEGMENT.TR, 0, 0n, 0xffff, BUSY_TSS)
   state.view.setBigUint64(state.base + STATE.dr + 6 * 8, 0xffff0ff0n, true)
@@ -73,10 +87,12 @@ export function startFlat(state: CpuState, start: VcpuStart): void {
   } else {
     const code = start.mode === 64 ? (FLAT_CODE & ~ATTRIBUTE.big) | ATTRIBUTE.long : FLAT_CODE
     state.setSegment(SEGMENT.CS, 0, 0n, LIMIT_4G, code)
-    for (const segment of [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS]) state.setSegment(segment, 0, 0n, LIMIT_4G, FLAT_DATA)
+    for (const segment of [SEGMENT.ES, SEGMENT.SS, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS])
+      state.setSegment(segment, 0, 0n, LIMIT_4G, FLAT_DATA)
     state.setSegment(SEGMENT.TR, 0, 0n, 0x67, BUSY_TSS)
   }
-  for (const [name, value] of Object.entries(start.regs ?? {})) state.regs[REG[name as keyof typeof REG]] = value
+  for (const [name, value] of Object.entries(start.regs ?? {}))
+    state.regs[REG[name as keyof typeof REG]] = value
   state.flags = Number(start.rflags ?? 2n) & ~FLAG.VM
   setMode(state)
   state.setInstructionPointer(start.rip)

@@ -7,7 +7,11 @@
 /** Offsets within the state block, in bytes. */
 const offsets: Record<string, number> = {}
 let at = 0
-const place = <const Name extends string>(name: Name, bytes: number, align = Math.min(bytes, 16)): Record<Name, number> => {
+const place = <const Name extends string>(
+  name: Name,
+  bytes: number,
+  align = Math.min(bytes, 16),
+): Record<Name, number> => {
   at = Math.ceil(at / align) * align
   offsets[name] = at
   at += bytes

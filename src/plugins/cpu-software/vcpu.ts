@@ -15,10 +15,11 @@ import {
   VCPU_REQUEST,
   VCPU_STATE,
 } from '../../base/vcpu-control.ts'
-import { type CoreModules, Cpu, type CpuHost, GUEST_FAULT } from './cpu.ts'
+import { type CoreModules, Cpu, type CpuHost } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { ARCH_CAPABILITIES, cpuid } from './cpuid.ts'
 import type { ExitTable } from './exit-table.ts'
+import { GUEST_FAULT } from './fault.ts'
 import { LAPIC_BASE, LAPIC_WORD, Lapic, raiseVector } from './lapic.ts'
 import { powerOn, startFlat, startSipi } from './reset.ts'
 import { deliverInterrupt } from './system/exceptions.ts'
@@ -44,7 +45,8 @@ export interface VcpuEvents {
 const SHUTDOWN_POWEROFF = 0
 const SHUTDOWN_CRASH = 3
 
-export const stateBase = (memory: MachineMemory, vcpu: number): number => memory.layout.vcpuAreas + vcpu * memory.layout.vcpuStride
+export const stateBase = (memory: MachineMemory, vcpu: number): number =>
+  memory.layout.vcpuAreas + vcpu * memory.layout.vcpuStride
 
 export class SoftwareVcpu implements Vcpu, CpuHost {
   readonly index: number
@@ -70,7 +72,14 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   #ranSince = 0
 
   /** `clock`: system time in ns, the same on every thread of the machine. */
-  constructor(memory: MachineMemory, index: number, modules: CoreModules, log: Log, clock: () => number, events: VcpuEvents) {
+  constructor(
+    memory: MachineMemory,
+    index: number,
+    modules: CoreModules,
+    log: Log,
+    clock: () => number,
+    events: VcpuEvents,
+  ) {
     this.memory = memory
     this.index = index
     this.log = log
@@ -105,7 +114,11 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       if (this.#halted) {
         const enabled = this.#state.interruptsEnabled
         if (!enabled) this.#goDown()
-        this.#rest(enabled ? this.#deadline : Number.POSITIVE_INFINITY, () => false, enabled ? VCPU_STATE.blocked : VCPU_STATE.down)
+        this.#rest(
+          enabled ? this.#deadline : Number.POSITIVE_INFINITY,
+          () => false,
+          enabled ? VCPU_STATE.blocked : VCPU_STATE.down,
+        )
         continue
       }
       this.#setState(VCPU_STATE.running)
@@ -139,7 +152,14 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     const now = this.#clock()
     if (before === VCPU_STATE.running) this.#account(now)
     if (state === VCPU_STATE.running) this.#ranSince = now
-    const name = state === VCPU_STATE.running ? 'running' : state === VCPU_STATE.offline ? 'offline' : state === VCPU_STATE.parked ? 'runnable' : 'blocked'
+    const name =
+      state === VCPU_STATE.running
+        ? 'running'
+        : state === VCPU_STATE.offline
+          ? 'offline'
+          : state === VCPU_STATE.parked
+            ? 'runnable'
+            : 'blocked'
     for (const part of this.#exits.parts) part.runstate?.(name, now)
     Atomics.notify(i32, index)
     // ORDER: who saw us not running did not wait for us; what it asked for is served before the first instruction.
@@ -198,7 +218,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     const head = this.#word(CONTROL_WORD.codeHead)
     const tail = Atomics.load(i32, this.#word(CONTROL_WORD.codeTail))
     let at = Atomics.load(i32, head)
-    if (overflow || ((tail - at) >>> 0) > CODE_MAILBOX) {
+    if (overflow || (tail - at) >>> 0 > CODE_MAILBOX) {
       for (let n = 0; n < CODE_MAILBOX; n++) Atomics.store(i32, this.#word(CONTROL_WORD.codeEntries + n), 0)
       Atomics.store(i32, head, tail)
       this.cpu.code.flush()
@@ -342,7 +362,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   }
   /** A request below the current priority waits for EOI or a lower TPR. */
   #lapicHolds(): boolean {
-    for (let n = 0; n < 8; n++) if (Atomics.load(this.memory.i32, this.#word(LAPIC_WORD.irr + n)) !== 0) return true
+    for (let n = 0; n < 8; n++)
+      if (Atomics.load(this.memory.i32, this.#word(LAPIC_WORD.irr + n)) !== 0) return true
     return false
   }
 
@@ -474,7 +495,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     this.#lookNow = true
     const nr = Number(this.regs[REG.rax]! & 0xffffffffn)
     // Nobody claimed it: -ENOSYS, as Xen answers (xen-abi: unknown numbers).
-    if (!this.#exits.hypercall(nr)) this.regs[REG.rax] = this.mode === 64 ? BigInt.asUintN(64, -38n) : 0xffffffdan
+    if (!this.#exits.hypercall(nr))
+      this.regs[REG.rax] = this.mode === 64 ? BigInt.asUintN(64, -38n) : 0xffffffdan
     return true
   }
   taskPriority(value?: number): number {
@@ -507,7 +529,10 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       if (vcpu === this.index) continue
       const request = controlWord(this.memory, vcpu, CONTROL_WORD.request)
       const state = controlWord(this.memory, vcpu, CONTROL_WORD.state)
-      while (Atomics.load(i32, request) & VCPU_REQUEST.flushTlb && Atomics.load(i32, state) === VCPU_STATE.running) {
+      while (
+        Atomics.load(i32, request) & VCPU_REQUEST.flushTlb &&
+        Atomics.load(i32, state) === VCPU_STATE.running
+      ) {
         // It may be waiting for us the same way.
         this.#serveFlushes()
       }

@@ -8,14 +8,15 @@
  */
 import { PAGE_SIZE } from '../../../base/machine-memory.ts'
 import type { Cpu } from '../cpu.ts'
+import { mmxOffset, xmmOffset } from '../fp/state.ts'
 import { findHandler, operandKinds, SPECIAL } from '../handlers.ts'
 import { Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { OperandKind } from '../read/emit.ts'
 import { CODE_TABLES, SEGMENT, STATE, UOP } from '../state.ts'
-import { type AssistRun, findAssist } from '../system/assists.ts'
-import { mmxOffset, xmmOffset } from '../fp/state.ts'
+import { findAssist } from '../system/assists.ts'
+import type { AssistRun } from '../system/operands.ts'
 
 /** An instruction that the TypeScript side executes. */
 export interface AssistOp {
@@ -46,7 +47,8 @@ const SLOTS_BYTES = PAGE_SIZE * 4
 const RESERVE = (AHEAD + 4) * 3 * UOP.size + 2 * SLOTS_BYTES
 
 /** Meanings and assists after which straight-line decoding stops. */
-const ENDS = /^(JMP|JMPF|CALL|CALLF|RET|RETF|IRET|IRETD|IRETQ|INT|INT3|INT1|UD0|UD1|UD2|SYSCALL|SYSRET|SYSENTER|SYSEXIT)$/
+const ENDS =
+  /^(JMP|JMPF|CALL|CALLF|RET|RETF|IRET|IRETD|IRETQ|INT|INT3|INT1|UD0|UD1|UD2|SYSCALL|SYSRET|SYSENTER|SYSEXIT)$/
 
 const registerOffset = (n: number): number => (n < 16 ? STATE.gpr + n * 8 : STATE.gpr + (n - 16) * 8 + 1)
 const FIXED: Readonly<Record<string, number>> = { AL: 0, AX: 0, EAX: 0, RAX: 0, CL: 1, DX: 2, AH: 16 }
@@ -259,7 +261,11 @@ export class CodeCache {
     } else if (d.row >= 0 && row.rep !== '') {
       // String instructions: the source's segment base, element size and whether the destination is written.
       const segment = d.seg >= 0 ? d.seg : SEGMENT.DS
-      view.setUint16(uop + UOP.base, size === 64 && segment < SEGMENT.FS ? STATE.zero : STATE.segBase + segment * 8, true)
+      view.setUint16(
+        uop + UOP.base,
+        size === 64 && segment < SEGMENT.FS ? STATE.zero : STATE.segBase + segment * 8,
+        true,
+      )
       view.setUint16(uop + UOP.operand[0], segment, true)
       view.setUint16(uop + UOP.operand[1], /^(MOVS|STOS)$/.test(row.mnemonic) ? 1 : 0, true)
       view.setUint8(uop + UOP.scale, d.opSize / 8)
@@ -272,11 +278,13 @@ export class CodeCache {
       }
       if (o.where === 'fixed' && o.kind === 'm') continue
       const kind = found.kinds[position]!
-      if (kind === 'i') view.setInt32(uop + UOP.immediate, o.kind === 'fixed' ? 1 : o.where === 'imm2' ? d.imm2 : d.imm, true)
+      if (kind === 'i')
+        view.setInt32(uop + UOP.immediate, o.kind === 'fixed' ? 1 : o.where === 'imm2' ? d.imm2 : d.imm, true)
       else if (kind === 'I') {
         view.setInt32(uop + UOP.immediate64, d.imm, true)
         view.setInt32(uop + UOP.immediate64 + 4, d.immHi, true)
-      } else if (kind === 'r' && row.rep === '') view.setUint16(uop + UOP.operand[position as 0 | 1 | 2], this.#operandOffset(o, d), true)
+      } else if (kind === 'r' && row.rep === '')
+        view.setUint16(uop + UOP.operand[position as 0 | 1 | 2], this.#operandOffset(o, d), true)
       position++
     }
     return ENDS.test(row.mnemonic)
@@ -290,7 +298,10 @@ export class CodeCache {
     const wide = row.operands.some((o) => o.kind === 'imm' && o.width === 64) && d.immHi !== d.imm >> 31
     const rep = d.rep === 0 ? 0 : d.rep === 0xf3 ? 1 : 2
     const key =
-      ((((((row.index * 3 + rep) * 2 + (isMem ? 1 : 0)) * 2 + (d.lock ? 1 : 0)) * 4 + (size >> 5)) * 4 + (d.addrSize >> 5)) * 2 + (wide ? 1 : 0))
+      (((((row.index * 3 + rep) * 2 + (isMem ? 1 : 0)) * 2 + (d.lock ? 1 : 0)) * 4 + (size >> 5)) * 4 +
+        (d.addrSize >> 5)) *
+        2 +
+      (wide ? 1 : 0)
     let found = this.#handlers.get(key)
     if (found === undefined) {
       const kinds = operandKinds(row, isMem, wide)

@@ -4,11 +4,42 @@
  * SDM vol. 3, chapter 4. Two- and three-level paging (32-bit guests) and unpaged modes are walked by the
  * TypeScript side (mmu/walk.ts) through the `walk` import; both end in the same fill.
  */
-import { OPEN, STATE, TLB_ENTRIES, TLB_ENTRY, LARGE_MARKS, LARGE_MARKS_BYTES, SEGMENT } from '../state.ts'
+
 import { EXCEPTION } from '../read/vocabulary.ts'
-import { type Expr, type FunctionWriter, i32, i64, load32, load64, type ModuleWriter, op } from '../wasm/encoder.ts'
+import { LARGE_MARKS, LARGE_MARKS_BYTES, OPEN, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY } from '../state.ts'
 import {
-  add, add32, and, and32, bit64, eq, eq32, gtU, gtU32, ne, not32, or, or32, sar, select, shl, shl32, shr, shr32, sub32, widen, wrap,
+  type Expr,
+  type FunctionWriter,
+  i32,
+  i64,
+  load32,
+  load64,
+  type ModuleWriter,
+  op,
+} from '../wasm/encoder.ts'
+import {
+  add,
+  add32,
+  and,
+  and32,
+  bit64,
+  eq,
+  eq32,
+  gtU,
+  gtU32,
+  ne,
+  not32,
+  or,
+  or32,
+  sar,
+  select,
+  shl,
+  shl32,
+  shr,
+  shr32,
+  sub32,
+  widen,
+  wrap,
 } from '../wasm/operators.ts'
 
 /** Kinds of access: the `kind` argument of translations. */
@@ -62,9 +93,18 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
   /** (state, address, kind, leaf entry's facts) puts a translation into the current TLB. */
   const fill = m.function(['i32', 'i64', 'i32', 'i32', 'i32'], [], (f) => {
     // hostPage: address of the page; writable, executable: whether stores and fetches may use it.
-    const [state, address, hostPage, writable, executable] = [0, 1, 2, 3, 4].map((n) => f.param(n)) as [Expr, Expr, Expr, Expr, Expr]
+    const [state, address, hostPage, writable, executable] = [0, 1, 2, 3, 4].map((n) => f.param(n)) as [
+      Expr,
+      Expr,
+      Expr,
+      Expr,
+      Expr,
+    ]
     const page = f.keep(and(address, i64(-4096)))
-    const index = shl32(and32(wrap(shr(address, i64(12))), i32(TLB_ENTRIES - 1)), i32(Math.log2(TLB_ENTRY.size)))
+    const index = shl32(
+      and32(wrap(shr(address, i64(12))), i32(TLB_ENTRIES - 1)),
+      i32(Math.log2(TLB_ENTRY.size)),
+    )
     const entry = f.keep(add32(load32(4, state, STATE.tlb), index))
     const code = load32(1, shr32(hostPage, i32(12)), layout.pageFlags)
     f.store64(8, entry, page, TLB_ENTRY.readTag)
@@ -95,7 +135,14 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
       // The slow walk answers with permission bits in the low bits: 2 writable, 4 executable.
       f.if(gtU32(f.get(host), i32(1)), () => {
         const page = f.keep(and32(f.get(host), i32(-4096)))
-        f.do(fill, state, address, page, and32(shr32(f.get(host), i32(1)), i32(1)), and32(shr32(f.get(host), i32(2)), i32(1)))
+        f.do(
+          fill,
+          state,
+          address,
+          page,
+          and32(shr32(f.get(host), i32(1)), i32(1)),
+          and32(shr32(f.get(host), i32(2)), i32(1)),
+        )
         f.return(page)
       })
       f.return(f.get(host))
@@ -139,7 +186,9 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
         const high = i64(((1n << 52n) - 1n) & ~((1n << BigInt(PHYSICAL_BITS)) - 1n))
         const topLarge = and32(eq(f.get(shift), i64(39)), bit64(f.get(entry), 7))
         const noNx = and32(not32(nxe), bit64(f.get(entry), 63))
-        f.if(or32(ne(and(f.get(entry), high), i64(0)), or32(topLarge, noNx)), () => pageFault(i32(PF.present | PF.reserved)))
+        f.if(or32(ne(and(f.get(entry), high), i64(0)), or32(topLarge, noNx)), () =>
+          pageFault(i32(PF.present | PF.reserved)),
+        )
         f.set(rights, and(f.get(rights), f.get(entry)))
         f.set(nx, or(f.get(nx), f.get(entry)))
         f.brIf(eq(f.get(shift), i64(12)), found)
@@ -160,9 +209,15 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
     const writablePage = f.keep(bit64(f.get(rights), 1))
     const mayWrite = f.keep(or32(writablePage, and32(not32(user), not32(bit64(word(STATE.cr0), 16)))))
     const mayExecute = f.keep(
-      and32(not32(and32(nxe, bit64(f.get(nx), 63))), not32(and32(and32(not32(user), userPage), bit64(cr4, 20)))),
+      and32(
+        not32(and32(nxe, bit64(f.get(nx), 63))),
+        not32(and32(and32(not32(user), userPage), bit64(cr4, 20))),
+      ),
     )
-    const smap = and32(and32(bit64(cr4, 21), not32(bit64(word(STATE.systemFlags), 18))), and32(not32(fetch), and32(not32(user), userPage)))
+    const smap = and32(
+      and32(bit64(cr4, 21), not32(bit64(word(STATE.systemFlags), 18))),
+      and32(not32(fetch), and32(not32(user), userPage)),
+    )
     const denied = or32(
       or32(and32(user, not32(userPage)), and32(write, not32(mayWrite))),
       or32(and32(fetch, not32(mayExecute)), smap),
@@ -175,9 +230,17 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
       // Remember the region, so that INVLPG knows it must drop more than one entry.
       const region = f.keep(and32(wrap(shr(address, i64(21))), i32(LARGE_MARKS_BYTES * 8 - 1)))
       const mark = f.keep(add32(state, shr32(region, i32(3))))
-      f.store32(1, mark, or32(load32(1, mark, LARGE_MARKS), shl32(i32(1), and32(region, i32(7)))), LARGE_MARKS)
+      f.store32(
+        1,
+        mark,
+        or32(load32(1, mark, LARGE_MARKS), shl32(i32(1), and32(region, i32(7)))),
+        LARGE_MARKS,
+      )
     })
-    f.set(frame, or(and(and(f.get(entry), i64(FRAME)), op('i64', 0x85, offsetMask, i64(-1))), and(address, offsetMask)))
+    f.set(
+      frame,
+      or(and(and(f.get(entry), i64(FRAME)), op('i64', 0x85, offsetMask, i64(-1))), and(address, offsetMask)),
+    )
     f.set(host, f.call(hostOf, 'i32', and(f.get(frame), i64(-4096))))
     f.if(not32(f.get(host)), () => {
       f.store64(8, state, f.get(frame), STATE.mmioAddress)
@@ -190,7 +253,10 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
   /** (state, address, kind): as translate, but looks into the TLB first. */
   const lookup = m.function(['i32', 'i64', 'i32'], ['i32'], (f) => {
     const [state, address, kind] = [f.param(0), f.param(1), f.param(2)]
-    const index = shl32(and32(wrap(shr(address, i64(12))), i32(TLB_ENTRIES - 1)), i32(Math.log2(TLB_ENTRY.size)))
+    const index = shl32(
+      and32(wrap(shr(address, i64(12))), i32(TLB_ENTRIES - 1)),
+      i32(Math.log2(TLB_ENTRY.size)),
+    )
     const entry = f.keep(add32(load32(4, state, STATE.tlb), index))
     const page = f.keep(and(address, i64(-4096)))
     f.if(eq(load64(8, add32(entry, shl32(kind, i32(3)))), page), () =>
@@ -217,7 +283,9 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
       // A crossing access with a device on either side reads all ones: no device of ours spans pages.
       f.fill(scratch, i32(255), i32(16))
       f.if(gtU32(f.get(first), i32(1)), () => f.copy(scratch, add32(f.get(first), offset), count))
-      f.if(gtU32(f.get(second), i32(1)), () => f.copy(add32(scratch, count), f.get(second), sub32(size, count)))
+      f.if(gtU32(f.get(second), i32(1)), () =>
+        f.copy(add32(scratch, count), f.get(second), sub32(size, count)),
+      )
       f.return(scratch)
     })
     f.if(eq32(f.get(first), i32(TRANSLATED.device)), () => {
@@ -242,12 +310,19 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
       const count = f.keep(sub32(i32(4096), offset))
       f.store32(4, state, i32(OPEN.crossing), STATE.openKind)
       f.store32(4, state, count, STATE.openFirst)
-      f.store32(4, state, select(gtU32(f.get(first), i32(1)), add32(f.get(first), offset), i32(0)), STATE.openHost)
+      f.store32(
+        4,
+        state,
+        select(gtU32(f.get(first), i32(1)), add32(f.get(first), offset), i32(0)),
+        STATE.openHost,
+      )
       f.store32(4, state, select(gtU32(f.get(second), i32(1)), f.get(second), i32(0)), STATE.openHost2)
       f.if(preload, () => {
         f.fill(scratch, i32(255), i32(16))
         f.if(gtU32(f.get(first), i32(1)), () => f.copy(scratch, add32(f.get(first), offset), count))
-        f.if(gtU32(f.get(second), i32(1)), () => f.copy(add32(scratch, count), f.get(second), sub32(size, count)))
+        f.if(gtU32(f.get(second), i32(1)), () =>
+          f.copy(add32(scratch, count), f.get(second), sub32(size, count)),
+        )
       })
       f.return(scratch)
     })
@@ -274,7 +349,9 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
       const page = shr32(host, i32(12))
       f.if(load32(1, page, layout.pageFlags), () => f.do(imports.codeWritten, host, size))
     }
-    f.if(eq32(kind, i32(OPEN.code)), () => f.do(imports.codeWritten, word(STATE.openHost), word(STATE.openSize)))
+    f.if(eq32(kind, i32(OPEN.code)), () =>
+      f.do(imports.codeWritten, word(STATE.openHost), word(STATE.openSize)),
+    )
     f.if(eq32(kind, i32(OPEN.device)), () => f.do(imports.deviceWrite, word(STATE.openSize)))
     f.if(eq32(kind, i32(OPEN.crossing)), () => {
       const first = f.keep(word(STATE.openHost))
@@ -294,7 +371,13 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
 
   /** Legacy segmentation (SDM vol. 3, 5.3 and 5.4): limit and type checks, then base + offset in 32 bits. */
   const segmentAddress = m.function(['i32', 'i32', 'i64', 'i32', 'i32'], ['i64'], (f) => {
-    const [state, segment, offset, size, write] = [0, 1, 2, 3, 4].map((n) => f.param(n)) as [Expr, Expr, Expr, Expr, Expr]
+    const [state, segment, offset, size, write] = [0, 1, 2, 3, 4].map((n) => f.param(n)) as [
+      Expr,
+      Expr,
+      Expr,
+      Expr,
+      Expr,
+    ]
     const attributes = f.keep(load32(4, add32(state, shl32(segment, i32(2))), STATE.segAttributes))
     const limit = f.keep(widen(load32(4, add32(state, shl32(segment, i32(2))), STATE.segLimit)))
     const last = f.keep(add(offset, widen(sub32(size, i32(1)))))
@@ -319,5 +402,11 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
 
 const leq = (a: Expr, b: Expr): Expr => op('i32', 0x58, a, b)
 /** Sets bits of a page-table entry atomically: another vCPU may be at it too. */
-const setBits64 = (slot: Expr, bits: Expr): Expr => ({ type: 'i64', op: 0xfe0034, args: [slot, bits], imm: 0, aux: 3 })
+const setBits64 = (slot: Expr, bits: Expr): Expr => ({
+  type: 'i64',
+  op: 0xfe0034,
+  args: [slot, bits],
+  imm: 0,
+  aux: 3,
+})
 const setBits = (slot: Expr, bits: number): Expr => setBits64(slot, i64(bits))

@@ -22,7 +22,10 @@ export function walkLegacy(cpu: Cpu, kind: number): number {
   const pae = (cr4 & CR4.PAE) !== 0n
   const fault = (bits: number): number => {
     const fetch = kind === ACCESS.execute && ((nxe && pae) || (cr4 & CR4.SMEP) !== 0n) ? PF.fetch : 0
-    cpu.recordFault(EXCEPTION.PF, bits | (kind === ACCESS.write ? PF.write : 0) | (user ? PF.user : 0) | fetch)
+    cpu.recordFault(
+      EXCEPTION.PF,
+      bits | (kind === ACCESS.write ? PF.write : 0) | (user ? PF.user : 0) | fetch,
+    )
     return TRANSLATED.fault
   }
   const { view } = state
@@ -49,7 +52,7 @@ export function walkLegacy(cpu: Cpu, kind: number): number {
     const entry = pae ? view.getBigUint64(at, true) : BigInt(view.getUint32(at, true))
     const low = Number(entry & 0xfffn)
     if ((low & PTE.present) === 0) return fault(0)
-    if (pae && (entry >> 63n !== 0n) && !nxe) return fault(PF.present | PF.reserved)
+    if (pae && entry >> 63n !== 0n && !nxe) return fault(PF.present | PF.reserved)
     rights &= low
     noExecute ||= pae && entry >> 63n !== 0n
     const large = shift > 12 && (low & PTE.large) !== 0 && (pae || (cr4 & CR4.PSE) !== 0n)
@@ -60,10 +63,13 @@ export function walkLegacy(cpu: Cpu, kind: number): number {
       continue
     }
     const mayWrite = (rights & PTE.writable) !== 0 || (!user && (cr0 & CR0.WP) === 0n)
-    const mayExecute =
-      !(nxe && noExecute) && !(!user && (rights & PTE.user) !== 0 && (cr4 & CR4.SMEP) !== 0n)
+    const mayExecute = !(nxe && noExecute) && !(!user && (rights & PTE.user) !== 0 && (cr4 & CR4.SMEP) !== 0n)
     const smap =
-      !user && (rights & PTE.user) !== 0 && (cr4 & CR4.SMAP) !== 0n && kind !== ACCESS.execute && (state.half('systemFlags') & (1 << 18)) === 0
+      !user &&
+      (rights & PTE.user) !== 0 &&
+      (cr4 & CR4.SMAP) !== 0n &&
+      kind !== ACCESS.execute &&
+      (state.half('systemFlags') & (1 << 18)) === 0
     const denied =
       (user && (rights & PTE.user) === 0) ||
       (kind === ACCESS.write && !mayWrite) ||
@@ -75,7 +81,7 @@ export function walkLegacy(cpu: Cpu, kind: number): number {
     const dirty = kind === ACCESS.write || (low & PTE.dirty) !== 0
     const mask = 2 ** shift - 1
     const frame = Number(entry & 0xffffff000n)
-    const page = (frame - (frame & mask)) + (linear & mask)
+    const page = frame - (frame & mask) + (linear & mask)
     return land(cpu, page, (mayWrite && dirty ? WRITABLE : 0) | (mayExecute ? EXECUTABLE : 0))
   }
 }
@@ -87,5 +93,5 @@ function land(cpu: Cpu, gpa: number, bits: number): number {
     return TRANSLATED.device
   }
   // The low bits must not look like a TRANSLATED.
-  return (Math.floor(host / 4096) * 4096 + (bits | 1 << 3)) | 0
+  return (Math.floor(host / 4096) * 4096 + (bits | (1 << 3))) | 0
 }

@@ -82,7 +82,9 @@ export class EmitVector {
   read(n: Operand): Expr {
     const { emit } = this
     const size = this.#size(n)
-    const host = emit.isMemory(n) ? emit.openLoad(emit.linearAddress(n) as unknown as Expr, size) : emit.slot(n)
+    const host = emit.isMemory(n)
+      ? emit.openLoad(emit.linearAddress(n) as unknown as Expr, size)
+      : emit.slot(n)
     if (size === 16) return this.keep(loadV(host))
     return this.keep(lane('v128', 0x1e, 0, zero(), load64(size as 1 | 2 | 4 | 8, host)))
   }

@@ -5,6 +5,8 @@
  * micro-op. Inline handlers live in the big function and leave by branching to its labels; out-of-line
  * handlers are functions of their own and leave with an OUTCOME.
  */
+
+import { OUTCOME, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from '../state.ts'
 import {
   atomicCmpxchg64,
   atomicLoad64,
@@ -17,12 +19,11 @@ import {
   load64,
   op,
 } from '../wasm/encoder.ts'
-import { OUTCOME, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from '../state.ts'
 import {
   type Access,
   type Bool,
-  type Condition,
   CONDITIONS,
+  type Condition,
   EXCEPTION,
   type Flag,
   type Operand,
@@ -88,8 +89,43 @@ const B = (e: Expr): Bool => e as unknown as Bool
 const E = (v: Val | Bool): Expr => v as unknown as Expr
 
 // Opcodes of the i64 and i32 operators used below (core specification, 5.4.7).
-const I64 = { eqz: 0x50, eq: 0x51, ne: 0x52, ltS: 0x53, ltU: 0x54, clz: 0x79, ctz: 0x7a, popcnt: 0x7b, add: 0x7c, sub: 0x7d, mul: 0x7e, divS: 0x7f, divU: 0x80, remS: 0x81, remU: 0x82, and: 0x83, or: 0x84, xor: 0x85, shl: 0x86, shrS: 0x87, shrU: 0x88, rotl: 0x89 } as const
-const I32 = { eqz: 0x45, eq: 0x46, ne: 0x47, ltS: 0x48, add: 0x6a, sub: 0x6b, and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shrU: 0x76 } as const
+const I64 = {
+  eqz: 0x50,
+  eq: 0x51,
+  ne: 0x52,
+  ltS: 0x53,
+  ltU: 0x54,
+  clz: 0x79,
+  ctz: 0x7a,
+  popcnt: 0x7b,
+  add: 0x7c,
+  sub: 0x7d,
+  mul: 0x7e,
+  divS: 0x7f,
+  divU: 0x80,
+  remS: 0x81,
+  remU: 0x82,
+  and: 0x83,
+  or: 0x84,
+  xor: 0x85,
+  shl: 0x86,
+  shrS: 0x87,
+  shrU: 0x88,
+  rotl: 0x89,
+} as const
+const I32 = {
+  eqz: 0x45,
+  eq: 0x46,
+  ne: 0x47,
+  ltS: 0x48,
+  add: 0x6a,
+  sub: 0x6b,
+  and: 0x71,
+  or: 0x72,
+  xor: 0x73,
+  shl: 0x74,
+  shrU: 0x76,
+} as const
 const WRAP = 0xa7
 const EXTEND_S = 0xac
 const EXTEND_U = 0xad
@@ -98,8 +134,10 @@ const SELECT = 0x1b
 const bytes = (w: Width) => (w / 8) as 1 | 2 | 4 | 8
 const isConst = (e: Expr): boolean => e.op === -1
 
-const wrap = (e: Expr): Expr => (isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e))
-const extendU = (e: Expr): Expr => (isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e))
+const wrap = (e: Expr): Expr =>
+  isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e)
+const extendU = (e: Expr): Expr =>
+  isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e)
 const add32 = (a: Expr, b: Expr): Expr => op('i32', I32.add, a, b)
 
 export class Emit implements Vocabulary {
@@ -374,7 +412,12 @@ export class Emit implements Vocabulary {
   /** The TLB entry of a linear address. */
   #entry(address: Expr): Expr {
     const shift = 12 - Math.log2(TLB_ENTRY.size)
-    const index = op('i32', I32.and, op('i32', I32.shrU, wrap(address), i32(shift)), i32((TLB_ENTRIES - 1) * TLB_ENTRY.size))
+    const index = op(
+      'i32',
+      I32.and,
+      op('i32', I32.shrU, wrap(address), i32(shift)),
+      i32((TLB_ENTRIES - 1) * TLB_ENTRY.size),
+    )
     return this.#fix(add32(this.#tlb, index))
   }
   /** True when the entry's tag covers the whole access; page-crossers compare unequal. */
@@ -402,7 +445,10 @@ export class Emit implements Vocabulary {
     const host = this.#variable(this.#hostHit(entry, address))
     const slow = this.#variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
     this.f.if(this.f.get(slow, 'i32'), () => {
-      this.f.set(host, this.f.call(this.#core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)))
+      this.f.set(
+        host,
+        this.f.call(this.#core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
+      )
       this.#raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
     })
     return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
@@ -427,32 +473,53 @@ export class Emit implements Vocabulary {
         return this.keepBool(B(wrap(op('i64', I64.shrU, carries, i64(63)))))
       case 'OF': {
         const c = this.#fix(carries)
-        return this.keepBool(B(wrap(op('i64', I64.shrU, op('i64', I64.xor, c, op('i64', I64.shl, c, i64(1))), i64(63)))))
+        return this.keepBool(
+          B(wrap(op('i64', I64.shrU, op('i64', I64.xor, c, op('i64', I64.shl, c, i64(1))), i64(63)))),
+        )
       }
       case 'ZF':
         return this.keepBool(B(op('i32', I64.eqz, this.word64(STATE.flagResult))))
       case 'SF':
         return this.keepBool(
-          B(wrap(op('i64', I64.shrU, op('i64', I64.xor, this.word64(STATE.flagResult), this.word64(STATE.flagFixes)), i64(63)))),
+          B(
+            wrap(
+              op(
+                'i64',
+                I64.shrU,
+                op('i64', I64.xor, this.word64(STATE.flagResult), this.word64(STATE.flagFixes)),
+                i64(63),
+              ),
+            ),
+          ),
         )
       case 'PF': {
         const ones = wrap(op('i64', I64.popcnt, op('i64', I64.and, this.word64(STATE.flagResult), i64(255))))
         const fix = op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(2))
-        return this.keepBool(B(op('i32', I32.and, op('i32', I32.xor, op('i32', I32.xor, ones, fix), i32(1)), i32(1))))
+        return this.keepBool(
+          B(op('i32', I32.and, op('i32', I32.xor, op('i32', I32.xor, ones, fix), i32(1)), i32(1))),
+        )
       }
       case 'AF':
-        return this.keepBool(B(op('i32', I32.and, op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(4)), i32(1))))
+        return this.keepBool(
+          B(op('i32', I32.and, op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(4)), i32(1))),
+        )
     }
   }
   /** carries with the given CF and OF. */
   #carries(cf: Bool, of: Bool): Expr {
     const c = this.#fix(extendU(E(cf)))
     const o = extendU(E(of))
-    return op('i64', I64.or, op('i64', I64.shl, c, i64(63)), op('i64', I64.shl, op('i64', I64.xor, c, o), i64(62)))
+    return op(
+      'i64',
+      I64.or,
+      op('i64', I64.shl, c, i64(63)),
+      op('i64', I64.shl, op('i64', I64.xor, c, o), i64(62)),
+    )
   }
   setFlags(flags: Partial<Record<Flag, Bool>>): void {
     const { CF, OF } = flags
-    const others = flags.ZF !== undefined || flags.SF !== undefined || flags.PF !== undefined || flags.AF !== undefined
+    const others =
+      flags.ZF !== undefined || flags.SF !== undefined || flags.PF !== undefined || flags.AF !== undefined
     let result: Expr | undefined
     let fixes: Expr | undefined
     if (others) {
@@ -465,7 +532,12 @@ export class Emit implements Vocabulary {
       result = this.#fix(op('i64', I64.xor, zf, i64(1)))
       const parity = op('i64', I64.shl, op('i64', I64.xor, pf, zf), i64(2))
       fixes = this.#fix(
-        op('i64', I64.or, op('i64', I64.or, parity, op('i64', I64.shl, af, i64(4))), op('i64', I64.shl, sf, i64(63))),
+        op(
+          'i64',
+          I64.or,
+          op('i64', I64.or, parity, op('i64', I64.shl, af, i64(4))),
+          op('i64', I64.shl, sf, i64(63)),
+        ),
       )
     }
     if (CF !== undefined || OF !== undefined)
@@ -539,7 +611,10 @@ export class Emit implements Vocabulary {
     return V(this.#fix(this.long ? rsp : op('i64', I64.and, rsp, this.word64(STATE.stackMask))))
   }
   setStackPointer(v: Val): void {
-    if (this.long) return this.setReg(4, 64, v)
+    if (this.long) {
+      this.setReg(4, 64, v)
+      return
+    }
     const mask = this.#fix(this.word64(STATE.stackMask))
     const kept = op('i64', I64.and, this.#field('gpr', 4), op('i64', I64.xor, mask, i64(-1)))
     this.setReg(4, 64, V(op('i64', I64.or, kept, op('i64', I64.and, E(v), mask))))
@@ -559,7 +634,9 @@ export class Emit implements Vocabulary {
   /** Linear address of segment:offset, checked. */
   segmented(segment: Expr, offset: Expr, size: Expr, write: boolean | Expr): Expr {
     const flag = typeof write === 'boolean' ? i32(write ? 1 : 0) : write
-    const linear = this.#fix(this.f.call(this.#core.segmentAddress, 'i64', this.#state, segment, offset, size, flag))
+    const linear = this.#fix(
+      this.f.call(this.#core.segmentAddress, 'i64', this.#state, segment, offset, size, flag),
+    )
     this.#raiseIf(op('i32', I64.eq, linear, i64(-1)))
     return linear
   }
@@ -580,7 +657,9 @@ export class Emit implements Vocabulary {
   }
   jump(target: Val): void {
     if (this.#place.kind === 'function') {
-      const linear = this.long ? E(target) : extendU(wrap(op('i64', I64.add, E(target), this.#field('segBase', SEGMENT.CS))))
+      const linear = this.long
+        ? E(target)
+        : extendU(wrap(op('i64', I64.add, E(target), this.#field('segBase', SEGMENT.CS))))
       this.setWord64(STATE.rip, linear)
       this.f.return(i32(OUTCOME.jump))
       return
@@ -598,10 +677,13 @@ export class Emit implements Vocabulary {
     // A known target on the same page is gone to at once while there is fuel.
     const link = this.#fix(load32(4, this.#uop, UOP.link))
     f.set(fuel, op('i32', I32.sub, f.get(fuel, 'i32'), i32(1)))
-    f.if(op('i32', I32.and, op('i32', I32.ne, link, i32(0)), op('i32', 0x4a, f.get(fuel, 'i32'), i32(0))), () => {
-      f.set(this.#uop.imm as number, link)
-      f.br(next)
-    })
+    f.if(
+      op('i32', I32.and, op('i32', I32.ne, link, i32(0)), op('i32', 0x4a, f.get(fuel, 'i32'), i32(0))),
+      () => {
+        f.set(this.#uop.imm as number, link)
+        f.br(next)
+      },
+    )
     f.set(target, E(this.branchTarget()))
     f.br(jumpLink)
   }
@@ -638,6 +720,13 @@ export class Emit implements Vocabulary {
     const offset = this.addressReg(7)
     if (this.long) return offset
     // Reading forms check for reading only; a destination that is compared is in ES all the same.
-    return V(this.segmented(i32(SEGMENT.ES), E(offset), load32(1, this.#uop, UOP.scale), this.#field16(UOP.operand[1])))
+    return V(
+      this.segmented(
+        i32(SEGMENT.ES),
+        E(offset),
+        load32(1, this.#uop, UOP.scale),
+        this.#field16(UOP.operand[1]),
+      ),
+    )
   }
 }

@@ -29,14 +29,48 @@ export interface Vec {
 export type Width = 8 | 16 | 32 | 64
 export type Flag = 'CF' | 'PF' | 'AF' | 'ZF' | 'SF' | 'OF'
 /** Condition codes in encoding order (SDM vol. 1, appendix B). */
-export const CONDITIONS = ['O', 'NO', 'B', 'AE', 'E', 'NE', 'BE', 'A', 'S', 'NS', 'P', 'NP', 'L', 'GE', 'LE', 'G'] as const
+export const CONDITIONS = [
+  'O',
+  'NO',
+  'B',
+  'AE',
+  'E',
+  'NE',
+  'BE',
+  'A',
+  'S',
+  'NS',
+  'P',
+  'NP',
+  'L',
+  'GE',
+  'LE',
+  'G',
+] as const
 export type Condition = (typeof CONDITIONS)[number]
 
 /** Index of an operand of the instruction: 0 is the destination. */
 export type Operand = 0 | 1 | 2
 
 /** Exceptions an instruction can raise by itself (SDM vol. 3, 6.3.1). */
-export const EXCEPTION = { DE: 0, DB: 1, BP: 3, OF: 4, BR: 5, UD: 6, NM: 7, DF: 8, TS: 10, NP: 11, SS: 12, GP: 13, PF: 14, MF: 16, AC: 17, XM: 19 } as const
+export const EXCEPTION = {
+  DE: 0,
+  DB: 1,
+  BP: 3,
+  OF: 4,
+  BR: 5,
+  UD: 6,
+  NM: 7,
+  DF: 8,
+  TS: 10,
+  NP: 11,
+  SS: 12,
+  GP: 13,
+  PF: 14,
+  MF: 16,
+  AC: 17,
+  XM: 19,
+} as const
 
 export interface Vocabulary {
   /** 64-bit code. A static fact. */

@@ -40,9 +40,7 @@ const countZeros = (trailing: boolean): Meaning => ({
   run: (s, w) => {
     const a = s.read(1, w)
     const none = s.keepBool(s.isZero(a))
-    const n = s.keep(
-      trailing ? s.select(none, s.const(w), s.ctz(a)) : s.sub(s.clz(a), s.const(64 - w)),
-    )
+    const n = s.keep(trailing ? s.select(none, s.const(w), s.ctz(a)) : s.sub(s.clz(a), s.const(64 - w)))
     s.write(0, w, n)
     s.setFlags({ CF: none, ZF: s.isZero(n) })
   },

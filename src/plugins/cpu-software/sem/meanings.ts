@@ -56,7 +56,9 @@ export function meaningKey(row: Row, rep: number): string | undefined {
     }
   })()
   // Moves to and from segment, control and debug registers, and pushes of segment registers, check descriptors and rights: assists.
-  if (operands.some((o) => o.kind === 'sreg' || o.kind === 'cr' || o.kind === 'dr' || /^[C-GS]S$/.test(o.text)))
+  if (
+    operands.some((o) => o.kind === 'sreg' || o.kind === 'cr' || o.kind === 'dr' || /^[C-GS]S$/.test(o.text))
+  )
     return undefined
   const full = rep === 0 || row.rep === '' ? key : `${key} ${rep === 0xf3 ? 'REP' : 'REPNE'}`
   return full in MEANINGS ? full : undefined

@@ -1,5 +1,12 @@
 /** Data movement without arithmetic (SDM vol. 2: MOV MOVZX MOVSX MOVSXD LEA XCHG BSWAP CMOVcc SETcc CBW CWD LAHF SAHF XLAT MOVBE, flag bits, stack). */
-import { CONDITIONS, type Condition, type Meaning, type Val, type Vocabulary, type Width } from '../read/vocabulary.ts'
+import {
+  CONDITIONS,
+  type Condition,
+  type Meaning,
+  type Val,
+  type Vocabulary,
+  type Width,
+} from '../read/vocabulary.ts'
 
 const to = (run: Meaning['run']): Meaning => ({ access: ['w', 'r'], run })
 
@@ -8,7 +15,8 @@ export const push = (s: Vocabulary, w: Width, v: Val): void => {
   s.stackStore(w, pointer, v)
   s.setStackPointer(pointer)
 }
-export const moveStack = (s: Vocabulary, bytes: number): void => s.setStackPointer(s.add(s.stackPointer(), s.const(bytes)))
+export const moveStack = (s: Vocabulary, bytes: number): void =>
+  s.setStackPointer(s.add(s.stackPointer(), s.const(bytes)))
 
 const swapBytes = (s: Vocabulary, w: Width, v: Val): Val => {
   const even = s.const(0x00ff00ff00ff00ffn)
@@ -57,15 +65,24 @@ export const move: Readonly<Record<string, Meaning>> = {
     },
   },
   // BSWAP of a 16-bit register is undefined in the manual; processors clear it.
-  BSWAP: { access: ['rw'], run: (s, w) => s.write(0, w, w === 16 ? s.const(0) : swapBytes(s, w, s.read(0, w))) },
+  BSWAP: {
+    access: ['rw'],
+    run: (s, w) => s.write(0, w, w === 16 ? s.const(0) : swapBytes(s, w, s.read(0, w))),
+  },
   // CBW, CWDE, CDQE and CWD, CDQ, CQO by operand size.
-  CBW: { access: [], run: (s, w) => s.setReg(0, w, s.zext(w, s.sext((w / 2) as Width, s.reg(0, (w / 2) as Width)))) },
+  CBW: {
+    access: [],
+    run: (s, w) => s.setReg(0, w, s.zext(w, s.sext((w / 2) as Width, s.reg(0, (w / 2) as Width)))),
+  },
   CWD: { access: [], run: (s, w) => s.setReg(2, w, s.zext(w, s.sar(s.sext(w, s.reg(0, w)), s.const(63)))) },
   LAHF: {
     access: [],
     run: (s) => {
       const bit = (f: 'CF' | 'PF' | 'AF' | 'ZF' | 'SF', at: number) => s.shl(s.word(s.flag(f)), s.const(at))
-      const flags = s.or(s.or(s.or(bit('CF', 0), s.const(2)), s.or(bit('PF', 2), bit('AF', 4))), s.or(bit('ZF', 6), bit('SF', 7)))
+      const flags = s.or(
+        s.or(s.or(bit('CF', 0), s.const(2)), s.or(bit('PF', 2), bit('AF', 4))),
+        s.or(bit('ZF', 6), bit('SF', 7)),
+      )
       s.setReg(0, 16, s.or(s.reg(0, 8), s.shl(flags, s.const(8))))
     },
   },
@@ -73,7 +90,13 @@ export const move: Readonly<Record<string, Meaning>> = {
     access: [],
     run: (s) => {
       const ax = s.reg(0, 16)
-      s.setFlags({ CF: s.bit(ax, 8), PF: s.bit(ax, 10), AF: s.bit(ax, 12), ZF: s.bit(ax, 14), SF: s.bit(ax, 15) })
+      s.setFlags({
+        CF: s.bit(ax, 8),
+        PF: s.bit(ax, 10),
+        AF: s.bit(ax, 12),
+        ZF: s.bit(ax, 14),
+        SF: s.bit(ax, 15),
+      })
     },
   },
   SALC: { access: [], run: (s) => s.setReg(0, 8, s.zext(8, s.neg(s.word(s.flag('CF'))))) },

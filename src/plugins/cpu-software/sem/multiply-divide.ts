@@ -10,31 +10,37 @@ const setWide = (s: Vocabulary, w: Width, low: Val, high: Val) => {
   }
 }
 
-const mul = (signed: boolean): Meaning['run'] => (s, w) => {
-  const a = signed ? s.keep(s.sext(w, s.reg(0, w))) : s.reg(0, w)
-  const b = signed ? s.keep(s.sext(w, s.read(0, w))) : s.read(0, w)
-  const product = s.keep(s.mul(a, b))
-  const low = s.keep(s.zext(w, product))
-  const high =
-    w === 64
-      ? s.keep(signed ? s.mulHighS(a, b) : s.mulHighU(a, b))
-      : s.keep(s.zext(w, s.shr(product, s.const(w))))
-  const lost = s.keepBool(signed ? s.ne(high, s.zext(w, s.sar(s.sext(w, low), s.const(63)))) : s.ne(high, s.const(0)))
-  setWide(s, w, low, high)
-  s.setFlags({ CF: lost, OF: lost })
-}
+const mul =
+  (signed: boolean): Meaning['run'] =>
+  (s, w) => {
+    const a = signed ? s.keep(s.sext(w, s.reg(0, w))) : s.reg(0, w)
+    const b = signed ? s.keep(s.sext(w, s.read(0, w))) : s.read(0, w)
+    const product = s.keep(s.mul(a, b))
+    const low = s.keep(s.zext(w, product))
+    const high =
+      w === 64
+        ? s.keep(signed ? s.mulHighS(a, b) : s.mulHighU(a, b))
+        : s.keep(s.zext(w, s.shr(product, s.const(w))))
+    const lost = s.keepBool(
+      signed ? s.ne(high, s.zext(w, s.sar(s.sext(w, low), s.const(63)))) : s.ne(high, s.const(0)),
+    )
+    setWide(s, w, low, high)
+    s.setFlags({ CF: lost, OF: lost })
+  }
 
 /** IMUL with a destination: the product must fit the width. */
-const imulInto = (first: 0 | 1, second: 1 | 2): Meaning['run'] => (s, w) => {
-  const a = s.keep(s.sext(w, s.read(first, w)))
-  const b = s.keep(s.sext(w, s.read(second, w)))
-  const product = s.keep(s.mul(a, b))
-  const lost = s.keepBool(
-    w === 64 ? s.ne(s.mulHighS(a, b), s.sar(product, s.const(63))) : s.ne(s.sext(w, product), product),
-  )
-  s.write(0, w, s.zext(w, product))
-  s.setFlags({ CF: lost, OF: lost })
-}
+const imulInto =
+  (first: 0 | 1, second: 1 | 2): Meaning['run'] =>
+  (s, w) => {
+    const a = s.keep(s.sext(w, s.read(first, w)))
+    const b = s.keep(s.sext(w, s.read(second, w)))
+    const product = s.keep(s.mul(a, b))
+    const lost = s.keepBool(
+      w === 64 ? s.ne(s.mulHighS(a, b), s.sar(product, s.const(63))) : s.ne(s.sext(w, product), product),
+    )
+    s.write(0, w, s.zext(w, product))
+    s.setFlags({ CF: lost, OF: lost })
+  }
 
 const dividend = (s: Vocabulary, w: Width): Val =>
   w === 8 ? s.reg(0, 16) : s.keep(s.or(s.shl(s.reg(2, w), s.const(w)), s.reg(0, w)))
@@ -91,10 +97,14 @@ const idiv: Meaning['run'] = (s, w) => {
     setQuotient(s, w, s.select(minus, s.neg(q), q), s.select(nMinus, s.neg(r), r))
     return
   }
-  const n = w === 8 ? s.keep(s.sext(16, s.reg(0, 16))) : w === 16 ? s.keep(s.sext(32, dividend(s, w))) : dividend(s, w)
+  const n =
+    w === 8
+      ? s.keep(s.sext(16, s.reg(0, 16)))
+      : w === 16
+        ? s.keep(s.sext(32, dividend(s, w)))
+        : dividend(s, w)
   // The most negative dividend by -1 overflows every width: refused before the host's division would trap.
-  if (w === 32)
-    s.when(s.allOf(s.eq(n, s.const(1n << 63n)), s.eq(d, s.const(-1))), () => s.fault('DE'))
+  if (w === 32) s.when(s.allOf(s.eq(n, s.const(1n << 63n)), s.eq(d, s.const(-1))), () => s.fault('DE'))
   const q = s.keep(s.divS(n, d))
   s.when(s.ne(s.sext(w, q), q), () => s.fault('DE'))
   const r = s.keep(s.remS(n, d))
@@ -102,27 +112,34 @@ const idiv: Meaning['run'] = (s, w) => {
 }
 
 /** DAA and DAS: the manual's two corrections in order. */
-const decimal = (sign: 1 | -1): Meaning['run'] => (s) => {
-  const al = s.reg(0, 8)
-  const oldCarry = s.flag('CF')
-  const lowAdjust = s.keepBool(s.anyOf(s.ltU(s.const(9), s.and(al, s.const(15))), s.flag('AF')))
-  const highAdjust = s.keepBool(s.anyOf(s.ltU(s.const(0x99), al), oldCarry))
-  const amount = s.add(s.select(lowAdjust, s.const(6), s.const(0)), s.select(highAdjust, s.const(0x60), s.const(0)))
-  const z = s.keep(s.zext(8, sign === 1 ? s.add(al, amount) : s.sub(al, amount)))
-  // DAS also carries when the low correction borrows.
-  const lowCarry = sign === 1 ? s.ltU(s.const(0xf9), al) : s.ltU(al, s.const(6))
-  const cf = s.keepBool(s.anyOf(highAdjust, s.allOf(lowAdjust, lowCarry)))
-  s.setReg(0, 8, z)
-  s.flagsOfResult(8, z, lowAdjust, cf, s.bit(s.const(0), 0))
-}
+const decimal =
+  (sign: 1 | -1): Meaning['run'] =>
+  (s) => {
+    const al = s.reg(0, 8)
+    const oldCarry = s.flag('CF')
+    const lowAdjust = s.keepBool(s.anyOf(s.ltU(s.const(9), s.and(al, s.const(15))), s.flag('AF')))
+    const highAdjust = s.keepBool(s.anyOf(s.ltU(s.const(0x99), al), oldCarry))
+    const amount = s.add(
+      s.select(lowAdjust, s.const(6), s.const(0)),
+      s.select(highAdjust, s.const(0x60), s.const(0)),
+    )
+    const z = s.keep(s.zext(8, sign === 1 ? s.add(al, amount) : s.sub(al, amount)))
+    // DAS also carries when the low correction borrows.
+    const lowCarry = sign === 1 ? s.ltU(s.const(0xf9), al) : s.ltU(al, s.const(6))
+    const cf = s.keepBool(s.anyOf(highAdjust, s.allOf(lowAdjust, lowCarry)))
+    s.setReg(0, 8, z)
+    s.flagsOfResult(8, z, lowAdjust, cf, s.bit(s.const(0), 0))
+  }
 /** AAA and AAS. */
-const ascii = (sign: 1 | -1): Meaning['run'] => (s) => {
-  const ax = s.reg(0, 16)
-  const adjust = s.keepBool(s.anyOf(s.ltU(s.const(9), s.and(ax, s.const(15))), s.flag('AF')))
-  const moved = sign === 1 ? s.add(ax, s.const(0x106)) : s.sub(ax, s.const(0x106))
-  s.setReg(0, 16, s.and(s.select(adjust, moved, ax), s.const(0xff0f)))
-  s.setFlags({ AF: adjust, CF: adjust })
-}
+const ascii =
+  (sign: 1 | -1): Meaning['run'] =>
+  (s) => {
+    const ax = s.reg(0, 16)
+    const adjust = s.keepBool(s.anyOf(s.ltU(s.const(9), s.and(ax, s.const(15))), s.flag('AF')))
+    const moved = sign === 1 ? s.add(ax, s.const(0x106)) : s.sub(ax, s.const(0x106))
+    s.setReg(0, 16, s.and(s.select(adjust, moved, ax), s.const(0xff0f)))
+    s.setFlags({ AF: adjust, CF: adjust })
+  }
 
 export const multiplyDivide: Readonly<Record<string, Meaning>> = {
   MUL: { access: ['r'], run: mul(false) },

@@ -7,7 +7,14 @@ const count = (s: Vocabulary, w: Width, from: 1 | 2): Val =>
 const top = (w: Width) => w - 1
 
 /** Writes the result and the flags, unless the count is zero; a 32-bit register is cleared above in any case. */
-const finish = (s: Vocabulary, w: Width, n: Val, z: Val, cf: () => ReturnType<Vocabulary['bit']>, of: () => ReturnType<Vocabulary['bit']>) => {
+const finish = (
+  s: Vocabulary,
+  w: Width,
+  n: Val,
+  z: Val,
+  cf: () => ReturnType<Vocabulary['bit']>,
+  of: () => ReturnType<Vocabulary['bit']>,
+) => {
   s.write(0, w, z)
   s.when(s.ne(n, s.const(0)), () => {
     // AF is undefined after shifts; processors clear it.
@@ -28,9 +35,7 @@ const finishRotation = (s: Vocabulary, w: Width, n: Val, z: Val, left: boolean) 
 
 /** Rotation by a count already reduced modulo the width. */
 const rotateLeft = (s: Vocabulary, w: Width, a: Val, n: Val): Val =>
-  w === 64
-    ? s.rotl(a, n)
-    : s.zext(w, s.or(s.shl(a, n), s.shr(a, s.sub(s.const(w), n))))
+  w === 64 ? s.rotl(a, n) : s.zext(w, s.or(s.shl(a, n), s.shr(a, s.sub(s.const(w), n))))
 
 /** RCL and RCR rotate through CF: a word of w + 1 bits. */
 const throughCarry = (left: boolean) => (s: Vocabulary, w: Width) => {
@@ -44,7 +49,11 @@ const throughCarry = (left: boolean) => (s: Vocabulary, w: Width) => {
   const down = s.keep(s.sub(s.const(w), up))
   const shifted = s.select(s.ltU(up, s.const(64)), s.shl(a, notAll), s.const(0))
   const carried = s.shl(carry, s.and(s.sub(up, s.const(1)), s.const(63)))
-  const wrapped = s.select(s.ltU(s.const(1), up), s.shr(s.shr(a, s.const(1)), s.and(down, s.const(63))), s.const(0))
+  const wrapped = s.select(
+    s.ltU(s.const(1), up),
+    s.shr(s.shr(a, s.const(1)), s.and(down, s.const(63))),
+    s.const(0),
+  )
   const turned = s.zext(w, s.or(s.or(shifted, carried), wrapped))
   const none = s.isZero(n)
   const z = s.keep(s.select(none, a, turned))

@@ -46,7 +46,9 @@ const repeated = (body: Body, until: 'E' | 'NE' | undefined): Meaning => ({
       const left = s.keep(s.sub(s.addressReg(RCX), s.const(1)))
       s.setAddressReg(RCX, left)
       const more = s.ne(left, s.const(0))
-      s.when(until === undefined ? more : s.allOf(more, s.condition(until === 'E' ? 'NE' : 'E')), () => s.again())
+      s.when(until === undefined ? more : s.allOf(more, s.condition(until === 'E' ? 'NE' : 'E')), () =>
+        s.again(),
+      )
     }),
 })
 

@@ -7,8 +7,14 @@ import type { VectorRun } from './vector-meanings.ts'
 import { settle } from './vector-move.ts'
 
 type Binary = (a: Expr, b: Expr, s: EmitVector) => Expr
-const direct = (opcode: number): Binary => (a, b) => simd('v128', opcode, a, b)
-const swapped = (opcode: number): Binary => (a, b) => simd('v128', opcode, b, a)
+const direct =
+  (opcode: number): Binary =>
+  (a, b) =>
+    simd('v128', opcode, a, b)
+const swapped =
+  (opcode: number): Binary =>
+  (a, b) =>
+    simd('v128', opcode, b, a)
 const splat16 = (n: number): Expr => v128(new Uint8Array(new Uint16Array(8).fill(n).buffer))
 const zero = (): Expr => v128(new Uint8Array(16))
 const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list)
@@ -16,39 +22,58 @@ const bytes = (...list: number[]): Uint8Array => Uint8Array.from(list)
 const joined = (a: Expr, b: Expr): Expr => lane('v128', 0x1e, 1, a, lane('i64', 0x1d, 0, b))
 
 /** Results narrower than their sources: of MMX operands both halves come from the joined vector. */
-const pack = (opcode: number): Binary => (a, b, s) => {
-  if (!s.isMmx) return simd('v128', opcode, a, b)
-  const both = s.keep(joined(a, b))
-  return simd('v128', opcode, both, both)
-}
+const pack =
+  (opcode: number): Binary =>
+  (a, b, s) => {
+    if (!s.isMmx) return simd('v128', opcode, a, b)
+    const both = s.keep(joined(a, b))
+    return simd('v128', opcode, both, both)
+  }
 
 /** High halves of 16-bit products from two vectors of 32-bit ones. */
-const highHalves = (low: number, high: number): Binary => (a, b) =>
-  shuffle(bytes(2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31), simd('v128', low, a, b), simd('v128', high, a, b))
+const highHalves =
+  (low: number, high: number): Binary =>
+  (a, b) =>
+    shuffle(
+      bytes(2, 3, 6, 7, 10, 11, 14, 15, 18, 19, 22, 23, 26, 27, 30, 31),
+      simd('v128', low, a, b),
+      simd('v128', high, a, b),
+    )
 /** 64-bit products of the even 32-bit lanes. */
-const evenProducts = (opcode: number): Binary => (a, b) => {
-  const even = bytes(0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11)
-  return simd('v128', opcode, shuffle(even, a, a), shuffle(even, b, b))
-}
+const evenProducts =
+  (opcode: number): Binary =>
+  (a, b) => {
+    const even = bytes(0, 1, 2, 3, 8, 9, 10, 11, 0, 1, 2, 3, 8, 9, 10, 11)
+    return simd('v128', opcode, shuffle(even, a, a), shuffle(even, b, b))
+  }
 
 /** Adjacent lanes of both operands, even ones and odd ones, then an operator between them. */
-const horizontal = (size: 2 | 4, opcode: number): Binary => (a, b, s) => {
-  const pick = (odd: number) => {
-    const list: number[] = []
-    for (let n = 0; n < 16 / size; n++) for (let k = 0; k < size; k++) list.push((2 * n + odd) * size + k)
-    return Uint8Array.from(list)
+const horizontal =
+  (size: 2 | 4, opcode: number): Binary =>
+  (a, b, s) => {
+    const pick = (odd: number) => {
+      const list: number[] = []
+      for (let n = 0; n < 16 / size; n++) for (let k = 0; k < size; k++) list.push((2 * n + odd) * size + k)
+      return Uint8Array.from(list)
+    }
+    // An MMX pair is one vector already: its lanes come out in the low half.
+    const both = s.isMmx ? s.keep(joined(a, b)) : undefined
+    return simd(
+      'v128',
+      opcode,
+      shuffle(pick(0), both ?? a, both ?? b),
+      shuffle(pick(1), both ?? a, both ?? b),
+    )
   }
-  // An MMX pair is one vector already: its lanes come out in the low half.
-  const both = s.isMmx ? s.keep(joined(a, b)) : undefined
-  return simd('v128', opcode, shuffle(pick(0), both ?? a, both ?? b), shuffle(pick(1), both ?? a, both ?? b))
-}
 
 /** PSIGN: negated, kept or zero by the sign of the source. */
-const sign = (negate: number, lessS: number, equal: number): Binary => (a, b, s) => {
-  const minus = simd('v128', lessS, b, zero())
-  const signed = s.keep(simd('v128', 0x52, simd('v128', negate, a), a, minus))
-  return simd('v128', 0x4f, signed, simd('v128', equal, b, zero()))
-}
+const sign =
+  (negate: number, lessS: number, equal: number): Binary =>
+  (a, b, s) => {
+    const minus = simd('v128', lessS, b, zero())
+    const signed = s.keep(simd('v128', 0x52, simd('v128', negate, a), a, minus))
+    return simd('v128', 0x4f, signed, simd('v128', equal, b, zero()))
+  }
 
 const sumOfDifferences: Binary = (a, b, s) => {
   const difference = simd('v128', 0x50, simd('v128', 0x73, a, b), simd('v128', 0x73, b, a))
@@ -127,7 +152,12 @@ export function arithmeticOf(row: Row): VectorRun | undefined {
   return undefined
 }
 
-function shifted(s: EmitVector, [bits, opcode, arithmetic]: readonly [number, number, boolean], v: Expr, n: Expr): Expr {
+function shifted(
+  s: EmitVector,
+  [bits, opcode, arithmetic]: readonly [number, number, boolean],
+  v: Expr,
+  n: Expr,
+): Expr {
   const within = op('i32', 0x54, n, i64(bits))
   if (arithmetic) return simd('v128', opcode, v, select(within, wrap(n), i32(bits - 1)))
   const moved = s.keep(simd('v128', opcode, v, wrap(n)))
@@ -135,10 +165,12 @@ function shifted(s: EmitVector, [bits, opcode, arithmetic]: readonly [number, nu
 }
 
 /** PMOVMSKB of an MMX register sees zeros above. */
-const mask = (opcode: number): VectorRun => (s) => {
-  s.writeWord(0, op('i64', 0xad, simd('i32', opcode, s.read(1))))
-  s.enterMmx()
-}
+const mask =
+  (opcode: number): VectorRun =>
+  (s) => {
+    s.writeWord(0, op('i64', 0xad, simd('i32', opcode, s.read(1))))
+    s.enterMmx()
+  }
 
 const test: VectorRun = (s) => {
   const a = s.read(0)

@@ -27,7 +27,11 @@ function all(): Record<string, VectorMeaning> {
   for (const row of ROWS) {
     const run = moveOf(row) ?? arithmeticOf(row) ?? shuffleOf(row)
     if (run === undefined) continue
-    found[row.form] = { row, access: row.operands.map((o, n) => (n === 0 && o.access !== 'r' ? 'w' : 'r')), run }
+    found[row.form] = {
+      row,
+      access: row.operands.map((o, n) => (n === 0 && o.access !== 'r' ? 'w' : 'r')),
+      run,
+    }
   }
   return found
 }

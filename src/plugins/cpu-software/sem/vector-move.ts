@@ -1,9 +1,9 @@
 /** Vector moves (SDM vol. 2: MOVUPS and kin, MOVD MOVQ, MOVSS MOVSD, half moves, lane insertion and extraction). */
 import type { Row } from '../isa/row.ts'
 import type { EmitVector } from '../read/emit-vector.ts'
+import { STATE } from '../state.ts'
 import { type Expr, i32, lane, load64, loadV, shuffle, v128 } from '../wasm/encoder.ts'
 import { add32, and32, mul32, shr32 } from '../wasm/operators.ts'
-import { STATE } from '../state.ts'
 import type { VectorRun } from './vector-meanings.ts'
 
 const zero = (): Expr => v128(new Uint8Array(16))
@@ -13,9 +13,15 @@ const withLow64 = (v: Expr, word: Expr): Expr => lane('v128', 0x1e, 0, v, word)
 const withHigh64 = (v: Expr, word: Expr): Expr => lane('v128', 0x1e, 1, v, word)
 /** Bytes 0..n-1 of b, the rest of a. */
 const mergeLow = (n: number, a: Expr, b: Expr): Expr =>
-  shuffle(Uint8Array.from({ length: 16 }, (_, i) => (i < n ? 16 + i : i)), a, b)
+  shuffle(
+    Uint8Array.from({ length: 16 }, (_, i) => (i < n ? 16 + i : i)),
+    a,
+    b,
+  )
 
-const WHOLE = new Set('MOVUPS MOVUPD MOVAPS MOVAPD MOVDQA MOVDQU LDDQU MOVNTPS MOVNTPD MOVNTDQ MOVNTDQA MOVNTQ'.split(' '))
+const WHOLE = new Set(
+  'MOVUPS MOVUPD MOVAPS MOVAPD MOVDQA MOVDQU LDDQU MOVNTPS MOVNTPD MOVNTDQ MOVNTDQA MOVNTQ'.split(' '),
+)
 
 export function moveOf(row: Row): VectorRun | undefined {
   const { mnemonic, operands } = row
@@ -88,14 +94,19 @@ const copy: VectorRun = (s) => settle(s, () => s.read(1))
 const laneOffset = (s: EmitVector, size: 1 | 2 | 4 | 8): Expr =>
   mul32(and32(s.immediate, i32((s.isMmx ? 8 : 16) / size - 1)), i32(size))
 
-const extract = (size: 1 | 2 | 4 | 8): VectorRun => (s) => settleWord(s, () => load64(size, s.laneAt(1, laneOffset(s, size))))
+const extract =
+  (size: 1 | 2 | 4 | 8): VectorRun =>
+  (s) =>
+    settleWord(s, () => load64(size, s.laneAt(1, laneOffset(s, size))))
 
-const insert = (size: 1 | 2 | 4 | 8): VectorRun => (s) => {
-  const word = s.readWord(1)
-  s.f.store64(size, s.laneAt(0, laneOffset(s, size)), word)
-  if (s.isMmx) s.f.store32(2, s.emit.slot(0), i32(0xffff), 8)
-  s.enterMmx()
-}
+const insert =
+  (size: 1 | 2 | 4 | 8): VectorRun =>
+  (s) => {
+    const word = s.readWord(1)
+    s.f.store64(size, s.laneAt(0, laneOffset(s, size)), word)
+    if (s.isMmx) s.f.store32(2, s.emit.slot(0), i32(0xffff), 8)
+    s.enterMmx()
+  }
 
 /** INSERTPS: source lane by bits 7:6 (registers only), destination by 5:4, zero mask by 3:0. */
 const insertps: VectorRun = (s) => {

@@ -2,12 +2,25 @@
 import type { Cpu } from '../cpu.ts'
 import { CR0, CR4, EFER } from '../cpu-state.ts'
 import { OUTCOME, SEGMENT } from '../state.ts'
-import { type AssistRun, operandAddress, readRegister, type Size, writeRegister } from './assists.ts'
 import { ATTRIBUTE, updateMode } from './descriptors.ts'
 import { refreshFloat } from './float.ts'
+import { type AssistRun, operandAddress, readRegister, type Size, writeRegister } from './operands.ts'
 
 /** CR4 bits of the features that CPUID advertises; any other is #GP. */
-const CR4_ALLOWED = CR4.VME | CR4.PVI | CR4.TSD | CR4.DE | CR4.PSE | CR4.PAE | CR4.MCE | CR4.PGE | CR4.PCE | CR4.OSFXSR | CR4.OSXMMEXCPT | CR4.SMEP | CR4.UMIP
+const CR4_ALLOWED =
+  CR4.VME |
+  CR4.PVI |
+  CR4.TSD |
+  CR4.DE |
+  CR4.PSE |
+  CR4.PAE |
+  CR4.MCE |
+  CR4.PGE |
+  CR4.PCE |
+  CR4.OSFXSR |
+  CR4.OSXMMEXCPT |
+  CR4.SMEP |
+  CR4.UMIP
 /** A change of these drops every cached translation. */
 const CR4_PAGING = CR4.PSE | CR4.PAE | CR4.PGE | CR4.SMEP | CR4.SMAP
 
@@ -17,13 +30,16 @@ export function setControlRegister(cpu: Cpu, n: number, value: bigint): void {
   if (n === 0) {
     const before = state.word('cr0')
     if (value >> 32n !== 0n) cpu.raise('GP', 0)
-    const next = (value & (CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG)) | CR0.ET
+    const next =
+      (value & (CR0.PE | CR0.MP | CR0.EM | CR0.TS | CR0.NE | CR0.WP | CR0.AM | CR0.NW | CR0.CD | CR0.PG)) |
+      CR0.ET
     if ((next & CR0.PG) !== 0n && (next & CR0.PE) === 0n) cpu.raise('GP', 0)
     if ((next & CR0.NW) !== 0n && (next & CR0.CD) === 0n) cpu.raise('GP', 0)
     const paging = (next & CR0.PG) !== 0n
     const efer = state.word('efer')
     if (paging && (before & CR0.PG) === 0n && (efer & EFER.LME) !== 0n) {
-      if ((state.word('cr4') & CR4.PAE) === 0n || state.segmentAttributes(SEGMENT.CS) & ATTRIBUTE.long) cpu.raise('GP', 0)
+      if ((state.word('cr4') & CR4.PAE) === 0n || state.segmentAttributes(SEGMENT.CS) & ATTRIBUTE.long)
+        cpu.raise('GP', 0)
       state.setWord('efer', efer | EFER.LMA)
     }
     if (!paging && (efer & EFER.LMA) !== 0n) {
@@ -69,7 +85,8 @@ const onward = (cpu: Cpu): number => {
   cpu.state.setWord('rip', cpu.state.word('nextRip'))
   return OUTCOME.jump
 }
-const readControl: AssistRun = (cpu, op) => writeRegister(cpu, op.rm, registerSize(cpu), controlRegister(cpu, op.reg))
+const readControl: AssistRun = (cpu, op) =>
+  writeRegister(cpu, op.rm, registerSize(cpu), controlRegister(cpu, op.reg))
 const writeControl: AssistRun = (cpu, op) => {
   setControlRegister(cpu, op.reg, readRegister(cpu, op.rm, registerSize(cpu)))
   cpu.lookSoon()
@@ -83,7 +100,8 @@ function debugIndex(cpu: Cpu, n: number): number {
   return n + 2
 }
 const DR_FIXED = { 6: [0xffff0ff0n, 0xe00fn], 7: [0x400n, 0xffff2fffn] } as const
-const readDebug: AssistRun = (cpu, op) => writeRegister(cpu, op.rm, registerSize(cpu), cpu.debugRegister(debugIndex(cpu, op.reg)))
+const readDebug: AssistRun = (cpu, op) =>
+  writeRegister(cpu, op.rm, registerSize(cpu), cpu.debugRegister(debugIndex(cpu, op.reg)))
 const writeDebug: AssistRun = (cpu, op) => {
   const n = debugIndex(cpu, op.reg)
   const value = readRegister(cpu, op.rm, registerSize(cpu))
@@ -124,7 +142,10 @@ export const control: Record<string, AssistRun> = {
   },
   CPUID: (cpu) => {
     const { regs } = cpu.state
-    const { eax, ebx, ecx, edx } = cpu.host.cpuid(Number(regs[0]! & 0xffffffffn), Number(regs[1]! & 0xffffffffn))
+    const { eax, ebx, ecx, edx } = cpu.host.cpuid(
+      Number(regs[0]! & 0xffffffffn),
+      Number(regs[1]! & 0xffffffffn),
+    )
     regs[0] = BigInt(eax >>> 0)
     regs[3] = BigInt(ebx >>> 0)
     regs[1] = BigInt(ecx >>> 0)
@@ -175,4 +196,3 @@ function hypercall(cpu: Cpu): number {
   cpu.lookSoon()
   return onward(cpu)
 }
-

@@ -14,13 +14,40 @@ export interface Descriptor {
   readonly address: bigint
 }
 
-export const ATTRIBUTE = { accessed: 1, writable: 2, conforming: 4, code: 8, segment: 0x10, present: 0x80, long: 0x2000, big: 0x4000 } as const
+export const ATTRIBUTE = {
+  accessed: 1,
+  writable: 2,
+  conforming: 4,
+  code: 8,
+  segment: 0x10,
+  present: 0x80,
+  long: 0x2000,
+  big: 0x4000,
+} as const
 export const dplOf = (attributes: number): number => (attributes >> 5) & 3
 /** Types of system descriptors (SDM vol. 3, table 3-2). */
-export const SYSTEM_TYPE = { tss16: 1, ldt: 2, tss16Busy: 3, callGate16: 4, taskGate: 5, interrupt16: 6, trap16: 7, tss: 9, tssBusy: 11, callGate: 12, interrupt: 14, trap: 15 } as const
+export const SYSTEM_TYPE = {
+  tss16: 1,
+  ldt: 2,
+  tss16Busy: 3,
+  callGate16: 4,
+  taskGate: 5,
+  interrupt16: 6,
+  trap16: 7,
+  tss: 9,
+  tssBusy: 11,
+  callGate: 12,
+  interrupt: 14,
+  trap: 15,
+} as const
 
 /** Reads the entry a selector names; raises `exception`(selector) when it lies outside its table. */
-export function readDescriptor(cpu: Cpu, selector: number, exception: 'GP' | 'TS' | 'NP' | 'SS' = 'GP', error = selector & 0xfffc): Descriptor {
+export function readDescriptor(
+  cpu: Cpu,
+  selector: number,
+  exception: 'GP' | 'TS' | 'NP' | 'SS' = 'GP',
+  error = selector & 0xfffc,
+): Descriptor {
   const found = findDescriptor(cpu, selector)
   if (found === undefined) return cpu.raise(exception, error)
   return found
@@ -45,7 +72,7 @@ export function findDescriptor(cpu: Cpu, selector: number): Descriptor | undefin
   if (state.isLongMode && (attributes & ATTRIBUTE.segment) === 0) {
     // System descriptors are 16 bytes in IA-32e mode.
     if (index + 15 > limit) return undefined
-    base |= (cpu.asSupervisor(() => cpu.load(address + 8n, 4))) << 32n
+    base |= cpu.asSupervisor(() => cpu.load(address + 8n, 4)) << 32n
   }
   return { base, limit: end, attributes, address }
 }
@@ -59,18 +86,37 @@ export function markAccessed(cpu: Cpu, d: Descriptor): void {
 export function loadRealSegment(cpu: Cpu, segment: number, selector: number): void {
   const { state } = cpu
   const attributes = segment === SEGMENT.CS ? 0x93 : state.segmentAttributes(segment) & ~UNUSABLE
-  state.setSegment(segment, selector, BigInt(selector << 4), segment === SEGMENT.CS ? 0xffff : state.segmentLimit(segment), attributes || 0x93)
+  state.setSegment(
+    segment,
+    selector,
+    BigInt(selector << 4),
+    segment === SEGMENT.CS ? 0xffff : state.segmentLimit(segment),
+    attributes || 0x93,
+  )
 }
 
 /** MOV, POP and LDS-like loads of ES, SS, DS, FS, GS. */
 export function loadSegment(cpu: Cpu, segment: number, selector: number): void {
   const { state } = cpu
-  if (!state.isProtected) return loadRealSegment(cpu, segment, selector)
+  if (!state.isProtected) {
+    loadRealSegment(cpu, segment, selector)
+    return
+  }
   const error = selector & 0xfffc
   if (error === 0) {
     // A null selector: fine but for SS outside 64-bit code at CPL below 3.
-    if (segment === SEGMENT.SS && (state.half('mode') !== 0 || state.cpl === 3 || (selector & 3) !== state.cpl)) cpu.raise('GP', 0)
-    state.setSegment(segment, selector, state.isLongMode && segment >= SEGMENT.FS ? state.segmentBase(segment) : 0n, 0, UNUSABLE)
+    if (
+      segment === SEGMENT.SS &&
+      (state.half('mode') !== 0 || state.cpl === 3 || (selector & 3) !== state.cpl)
+    )
+      cpu.raise('GP', 0)
+    state.setSegment(
+      segment,
+      selector,
+      state.isLongMode && segment >= SEGMENT.FS ? state.segmentBase(segment) : 0n,
+      0,
+      UNUSABLE,
+    )
     // AMD keeps the base on a null load, Intel clears it.
     if (segment >= SEGMENT.FS) state.setSegmentBase(segment, 0n)
     return
@@ -82,7 +128,8 @@ export function loadSegment(cpu: Cpu, segment: number, selector: number): void {
   const rpl = selector & 3
   if ((attributes & ATTRIBUTE.segment) === 0) cpu.raise('GP', error)
   if (segment === SEGMENT.SS) {
-    if (!isData || (attributes & ATTRIBUTE.writable) === 0 || rpl !== state.cpl || dpl !== state.cpl) cpu.raise('GP', error)
+    if (!isData || (attributes & ATTRIBUTE.writable) === 0 || rpl !== state.cpl || dpl !== state.cpl)
+      cpu.raise('GP', error)
     if ((attributes & ATTRIBUTE.present) === 0) cpu.raise('SS', error)
   } else {
     if (!isData && (attributes & ATTRIBUTE.writable) === 0) cpu.raise('GP', error)
@@ -100,7 +147,11 @@ export function updateMode(cpu: Cpu): void {
   const code = state.segmentAttributes(SEGMENT.CS)
   const long = state.isLongMode && (code & ATTRIBUTE.long) !== 0
   const mode = long ? 0 : code & ATTRIBUTE.big ? 1 : 2
-  const stack = long ? (1n << 64n) - 1n : state.segmentAttributes(SEGMENT.SS) & ATTRIBUTE.big ? 0xffffffffn : 0xffffn
+  const stack = long
+    ? (1n << 64n) - 1n
+    : state.segmentAttributes(SEGMENT.SS) & ATTRIBUTE.big
+      ? 0xffffffffn
+      : 0xffffn
   state.setWord('stackMask', stack)
   if (mode !== state.half('mode')) {
     state.setHalf('mode', mode)
@@ -112,7 +163,13 @@ export function updateMode(cpu: Cpu): void {
 /** Loads CS from a checked descriptor at a privilege level. */
 export function loadCode(cpu: Cpu, selector: number, d: Descriptor, cpl: number): void {
   markAccessed(cpu, d)
-  cpu.state.setSegment(SEGMENT.CS, (selector & 0xfffc) | cpl, d.base, d.limit, d.attributes | ATTRIBUTE.accessed)
+  cpu.state.setSegment(
+    SEGMENT.CS,
+    (selector & 0xfffc) | cpl,
+    d.base,
+    d.limit,
+    d.attributes | ATTRIBUTE.accessed,
+  )
   cpu.state.privilege = cpl
   updateMode(cpu)
 }
@@ -123,7 +180,8 @@ export function dropPrivilegedSegments(cpu: Cpu): void {
   for (const segment of [SEGMENT.ES, SEGMENT.DS, SEGMENT.FS, SEGMENT.GS]) {
     const attributes = state.segmentAttributes(segment)
     if (attributes & UNUSABLE) continue
-    const conforming = (attributes & (ATTRIBUTE.code | ATTRIBUTE.conforming)) === (ATTRIBUTE.code | ATTRIBUTE.conforming)
+    const conforming =
+      (attributes & (ATTRIBUTE.code | ATTRIBUTE.conforming)) === (ATTRIBUTE.code | ATTRIBUTE.conforming)
     if (!conforming && dplOf(attributes) < state.cpl) state.setSegment(segment, 0, 0n, 0, UNUSABLE)
   }
 }
@@ -142,9 +200,15 @@ export function taskStack(cpu: Cpu, level: number): { pointer: bigint; selector:
     }
     if (type === SYSTEM_TYPE.tss || type === SYSTEM_TYPE.tssBusy) {
       if (level * 8 + 9 > limit) cpu.raise('TS', error)
-      return { pointer: cpu.load(base + BigInt(4 + level * 8), 4), selector: Number(cpu.load(base + BigInt(8 + level * 8), 2)) }
+      return {
+        pointer: cpu.load(base + BigInt(4 + level * 8), 4),
+        selector: Number(cpu.load(base + BigInt(8 + level * 8), 2)),
+      }
     }
     if (level * 4 + 5 > limit) cpu.raise('TS', error)
-    return { pointer: cpu.load(base + BigInt(2 + level * 4), 2), selector: Number(cpu.load(base + BigInt(4 + level * 4), 2)) }
+    return {
+      pointer: cpu.load(base + BigInt(2 + level * 4), 2),
+      selector: Number(cpu.load(base + BigInt(4 + level * 4), 2)),
+    }
   })
 }

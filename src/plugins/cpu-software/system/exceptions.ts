@@ -3,13 +3,31 @@
  *
  * Not here: task gates and virtual-8086 mode (no kernel this CPU boots uses them); both end in #GP with a log line.
  */
-import { type Cpu, GUEST_FAULT } from '../cpu.ts'
+import type { Cpu } from '../cpu.ts'
+import { GUEST_FAULT } from '../fault.ts'
 import { FLAG } from '../isa/row.ts'
 import { EXCEPTION } from '../read/vocabulary.ts'
 import { SEGMENT } from '../state.ts'
-import { ATTRIBUTE, dplOf, loadCode, loadRealSegment, readDescriptor, SYSTEM_TYPE, taskStack, updateMode } from './descriptors.ts'
+import {
+  ATTRIBUTE,
+  dplOf,
+  loadCode,
+  loadRealSegment,
+  readDescriptor,
+  SYSTEM_TYPE,
+  taskStack,
+  updateMode,
+} from './descriptors.ts'
 
-const HAS_ERROR = new Set<number>([EXCEPTION.DF, EXCEPTION.TS, EXCEPTION.NP, EXCEPTION.SS, EXCEPTION.GP, EXCEPTION.PF, EXCEPTION.AC])
+const HAS_ERROR = new Set<number>([
+  EXCEPTION.DF,
+  EXCEPTION.TS,
+  EXCEPTION.NP,
+  EXCEPTION.SS,
+  EXCEPTION.GP,
+  EXCEPTION.PF,
+  EXCEPTION.AC,
+])
 const CONTRIBUTORY = new Set<number>([EXCEPTION.DE, EXCEPTION.TS, EXCEPTION.NP, EXCEPTION.SS, EXCEPTION.GP])
 /** Bit of an error code: the event came from outside the program. */
 const EXTERNAL = 1
@@ -29,7 +47,8 @@ export function deliverException(cpu: Cpu, vector: number, error: number): strin
     if (failed === undefined) return undefined
     if (current === EXCEPTION.DF) return `triple fault: ${first}`
     const bothContribute = CONTRIBUTORY.has(current) && CONTRIBUTORY.has(failed.vector)
-    const afterPageFault = current === EXCEPTION.PF && (CONTRIBUTORY.has(failed.vector) || failed.vector === EXCEPTION.PF)
+    const afterPageFault =
+      current === EXCEPTION.PF && (CONTRIBUTORY.has(failed.vector) || failed.vector === EXCEPTION.PF)
     if (failed.vector === EXCEPTION.PF) cpu.state.setWord('cr2', cpu.state.word('faultAddress'))
     current = bothContribute || afterPageFault ? EXCEPTION.DF : failed.vector
     code = current === EXCEPTION.DF ? 0 : failed.error
@@ -47,7 +66,13 @@ export function softwareInterrupt(cpu: Cpu, vector: number): void {
   enter(cpu, vector, undefined, true, false)
 }
 
-function attempt(cpu: Cpu, vector: number, error: number | undefined, software: boolean, external: boolean): { vector: number; error: number } | undefined {
+function attempt(
+  cpu: Cpu,
+  vector: number,
+  error: number | undefined,
+  software: boolean,
+  external: boolean,
+): { vector: number; error: number } | undefined {
   const { state } = cpu
   try {
     enter(cpu, vector, error, software, external)
@@ -59,9 +84,18 @@ function attempt(cpu: Cpu, vector: number, error: number | undefined, software: 
   }
 }
 
-function enter(cpu: Cpu, vector: number, error: number | undefined, software: boolean, external: boolean): void {
+function enter(
+  cpu: Cpu,
+  vector: number,
+  error: number | undefined,
+  software: boolean,
+  external: boolean,
+): void {
   const { state } = cpu
-  if (!state.isProtected) return enterReal(cpu, vector)
+  if (!state.isProtected) {
+    enterReal(cpu, vector)
+    return
+  }
   if (state.half('systemFlags') & FLAG.VM) {
     cpu.host.log.warn('an interrupt in virtual-8086 mode: not implemented, the guest gets #GP')
     cpu.raise('GP', 0)
@@ -76,7 +110,8 @@ function enter(cpu: Cpu, vector: number, error: number | undefined, software: bo
   const type = attributes & 31
   const wide = type === SYSTEM_TYPE.interrupt || type === SYSTEM_TYPE.trap
   const narrow = !long && (type === SYSTEM_TYPE.interrupt16 || type === SYSTEM_TYPE.trap16)
-  if (!long && type === SYSTEM_TYPE.taskGate) cpu.host.log.warn('an interrupt through a task gate: not implemented, the guest gets #GP')
+  if (!long && type === SYSTEM_TYPE.taskGate)
+    cpu.host.log.warn('an interrupt through a task gate: not implemented, the guest gets #GP')
   if (!wide && !narrow) cpu.raise('GP', idtError)
   if (software && dplOf(attributes) < state.cpl) cpu.raise('GP', idtError & ~EXTERNAL)
   if ((attributes & ATTRIBUTE.present) === 0) cpu.raise('NP', idtError)
@@ -88,9 +123,11 @@ function enter(cpu: Cpu, vector: number, error: number | undefined, software: bo
   if ((selector & 0xfffc) === 0) cpu.raise('GP', external1)
   const code = readDescriptor(cpu, selector, 'GP', (selector & 0xfffc) | external1)
   const dpl = dplOf(code.attributes)
-  const isCode = (code.attributes & (ATTRIBUTE.code | ATTRIBUTE.segment)) === (ATTRIBUTE.code | ATTRIBUTE.segment)
+  const isCode =
+    (code.attributes & (ATTRIBUTE.code | ATTRIBUTE.segment)) === (ATTRIBUTE.code | ATTRIBUTE.segment)
   if (!isCode || dpl > state.cpl) cpu.raise('GP', (selector & 0xfffc) | external1)
-  if (long && (code.attributes & (ATTRIBUTE.long | ATTRIBUTE.big)) !== ATTRIBUTE.long) cpu.raise('GP', (selector & 0xfffc) | external1)
+  if (long && (code.attributes & (ATTRIBUTE.long | ATTRIBUTE.big)) !== ATTRIBUTE.long)
+    cpu.raise('GP', (selector & 0xfffc) | external1)
   if ((code.attributes & ATTRIBUTE.present) === 0) cpu.raise('NP', (selector & 0xfffc) | external1)
   const conforming = (code.attributes & ATTRIBUTE.conforming) !== 0
   const cpl = conforming ? state.cpl : dpl
@@ -162,8 +199,11 @@ function enterLegacy(cpu: Cpu, entry: LegacyEntry): void {
     const error = stack.selector & 0xfffc
     if (error === 0) cpu.raise('TS', 0)
     const d = readDescriptor(cpu, stack.selector, 'TS')
-    const usable = (d.attributes & (ATTRIBUTE.segment | ATTRIBUTE.code | ATTRIBUTE.writable)) === (ATTRIBUTE.segment | ATTRIBUTE.writable)
-    if (!usable || dplOf(d.attributes) !== entry.cpl || (stack.selector & 3) !== entry.cpl) cpu.raise('TS', error)
+    const usable =
+      (d.attributes & (ATTRIBUTE.segment | ATTRIBUTE.code | ATTRIBUTE.writable)) ===
+      (ATTRIBUTE.segment | ATTRIBUTE.writable)
+    if (!usable || dplOf(d.attributes) !== entry.cpl || (stack.selector & 3) !== entry.cpl)
+      cpu.raise('TS', error)
     if ((d.attributes & ATTRIBUTE.present) === 0) cpu.raise('SS', error)
     words.push(BigInt(before.ss), before.rsp)
     pointer = stack.pointer
@@ -189,7 +229,11 @@ function enterReal(cpu: Cpu, vector: number): void {
   if (vector * 4 + 3 > state.half('idtLimit')) cpu.raise('GP', vector * 8 + IN_IDT)
   const entry = cpu.load(state.word('idtBase') + BigInt(vector * 4), 4)
   let sp = state.regs[4]! & 0xffffn
-  for (const word of [BigInt(state.flags & 0xffff), BigInt(state.selector(SEGMENT.CS)), state.offsetInCode(state.word('rip'))]) {
+  for (const word of [
+    BigInt(state.flags & 0xffff),
+    BigInt(state.selector(SEGMENT.CS)),
+    state.offsetInCode(state.word('rip')),
+  ]) {
     sp = (sp - 2n) & 0xffffn
     cpu.store(state.segmentBase(SEGMENT.SS) + sp, 2, word)
   }

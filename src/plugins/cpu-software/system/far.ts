@@ -4,12 +4,29 @@ import type { Cpu } from '../cpu.ts'
 import { EFER, UNUSABLE } from '../cpu-state.ts'
 import { FLAG } from '../isa/row.ts'
 import { OUTCOME, SEGMENT } from '../state.ts'
-import { type AssistRun, operandAddress, peekStack, pushWords, setStackPointer, type Size, stackPointer } from './assists.ts'
 import {
-  ATTRIBUTE, type Descriptor, dplOf, dropPrivilegedSegments, loadCode, loadRealSegment, loadSegment, markAccessed, readDescriptor, updateMode,
+  ATTRIBUTE,
+  type Descriptor,
+  dplOf,
+  dropPrivilegedSegments,
+  loadCode,
+  loadRealSegment,
+  loadSegment,
+  markAccessed,
+  readDescriptor,
+  updateMode,
 } from './descriptors.ts'
 import { softwareInterrupt } from './exceptions.ts'
 import { changeableFlags } from './flags-stack.ts'
+import {
+  type AssistRun,
+  operandAddress,
+  peekStack,
+  pushWords,
+  type Size,
+  setStackPointer,
+  stackPointer,
+} from './operands.ts'
 
 const FLAT_LIMIT = 0xffffffff
 const isCanonical = (address: bigint): boolean => BigInt.asIntN(48, address) === BigInt.asIntN(64, address)
@@ -35,9 +52,16 @@ function checkCode(cpu: Cpu, selector: number): Descriptor {
   }
   if ((attributes & ATTRIBUTE.code) === 0) cpu.raise('GP', error)
   const dpl = dplOf(attributes)
-  const allowed = attributes & ATTRIBUTE.conforming ? dpl <= cpu.state.cpl : (selector & 3) <= cpu.state.cpl && dpl === cpu.state.cpl
+  const allowed =
+    attributes & ATTRIBUTE.conforming
+      ? dpl <= cpu.state.cpl
+      : (selector & 3) <= cpu.state.cpl && dpl === cpu.state.cpl
   if (!allowed) cpu.raise('GP', error)
-  if (cpu.state.isLongMode && (attributes & (ATTRIBUTE.long | ATTRIBUTE.big)) === (ATTRIBUTE.long | ATTRIBUTE.big)) cpu.raise('GP', error)
+  if (
+    cpu.state.isLongMode &&
+    (attributes & (ATTRIBUTE.long | ATTRIBUTE.big)) === (ATTRIBUTE.long | ATTRIBUTE.big)
+  )
+    cpu.raise('GP', error)
   if ((attributes & ATTRIBUTE.present) === 0) cpu.raise('NP', error)
   return d
 }
@@ -57,14 +81,24 @@ const jump = (cpu: Cpu, selector: number, offset: bigint, beforeJump?: () => voi
 }
 
 /** Loads CS and, for an outer level, SS from popped words; shared by RETF and IRET. */
-function returnTo(cpu: Cpu, selector: number, readStack: () => { pointer: bigint; selector: number }, samePointer: bigint, isIretq: boolean): void {
+function returnTo(
+  cpu: Cpu,
+  selector: number,
+  readStack: () => { pointer: bigint; selector: number },
+  samePointer: bigint,
+  isIretq: boolean,
+): void {
   const { state } = cpu
   const error = selector & 0xfffc
   if (error === 0) cpu.raise('GP', 0)
   const d = readDescriptor(cpu, selector)
   const { attributes } = d
   const rpl = selector & 3
-  if ((attributes & (ATTRIBUTE.segment | ATTRIBUTE.code)) !== (ATTRIBUTE.segment | ATTRIBUTE.code) || rpl < state.cpl) cpu.raise('GP', error)
+  if (
+    (attributes & (ATTRIBUTE.segment | ATTRIBUTE.code)) !== (ATTRIBUTE.segment | ATTRIBUTE.code) ||
+    rpl < state.cpl
+  )
+    cpu.raise('GP', error)
   const dpl = dplOf(attributes)
   if (attributes & ATTRIBUTE.conforming ? dpl > rpl : dpl !== rpl) cpu.raise('GP', error)
   if ((attributes & ATTRIBUTE.present) === 0) cpu.raise('NP', error)
@@ -82,7 +116,9 @@ function returnTo(cpu: Cpu, selector: number, readStack: () => { pointer: bigint
     if (!toLong || rpl === 3 || (stack.selector & 3) !== rpl) cpu.raise('GP', 0)
   } else {
     ss = readDescriptor(cpu, stack.selector)
-    const writable = (ss.attributes & (ATTRIBUTE.segment | ATTRIBUTE.code | ATTRIBUTE.writable)) === (ATTRIBUTE.segment | ATTRIBUTE.writable)
+    const writable =
+      (ss.attributes & (ATTRIBUTE.segment | ATTRIBUTE.code | ATTRIBUTE.writable)) ===
+      (ATTRIBUTE.segment | ATTRIBUTE.writable)
     if (!writable || (stack.selector & 3) !== rpl || dplOf(ss.attributes) !== rpl) cpu.raise('GP', stackError)
     if ((ss.attributes & ATTRIBUTE.present) === 0) cpu.raise('SS', stackError)
     markAccessed(cpu, ss)
@@ -96,42 +132,47 @@ function returnTo(cpu: Cpu, selector: number, readStack: () => { pointer: bigint
   if (outer) dropPrivilegedSegments(cpu)
 }
 
-const iret = (size: Size): AssistRun => (cpu) => {
-  const { state } = cpu
-  const offset = peekStack(cpu, 0, size)
-  const selector = Number(peekStack(cpu, size, size) & 0xffffn)
-  const image = Number(peekStack(cpu, 2 * size, size) & 0xffffffffn)
-  const before = state.flags
-  if (!state.isProtected) {
-    setStackPointer(cpu, stackPointer(cpu) + BigInt(3 * size))
-    loadRealSegment(cpu, SEGMENT.CS, selector)
-    updateMode(cpu)
-    state.setInstructionPointer(offset)
-    const mask = changeableFlags(cpu, size)
-    state.flags = (before & ~mask) | (image & mask)
-  } else {
-    if (before & FLAG.NT && !state.isLongMode) {
-      cpu.host.log.warn('IRET to a nested task: not implemented, the guest gets #GP')
-      cpu.raise('GP', 0)
+const iret =
+  (size: Size): AssistRun =>
+  (cpu) => {
+    const { state } = cpu
+    const offset = peekStack(cpu, 0, size)
+    const selector = Number(peekStack(cpu, size, size) & 0xffffn)
+    const image = Number(peekStack(cpu, 2 * size, size) & 0xffffffffn)
+    const before = state.flags
+    if (!state.isProtected) {
+      setStackPointer(cpu, stackPointer(cpu) + BigInt(3 * size))
+      loadRealSegment(cpu, SEGMENT.CS, selector)
+      updateMode(cpu)
+      state.setInstructionPointer(offset)
+      const mask = changeableFlags(cpu, size)
+      state.flags = (before & ~mask) | (image & mask)
+    } else {
+      if (before & FLAG.NT && !state.isLongMode) {
+        cpu.host.log.warn('IRET to a nested task: not implemented, the guest gets #GP')
+        cpu.raise('GP', 0)
+      }
+      if (before & FLAG.NT) cpu.raise('GP', 0)
+      if (image & FLAG.VM && state.cpl === 0 && !state.isLongMode) {
+        cpu.host.log.warn('IRET to virtual-8086 mode: not implemented, the guest gets #GP')
+        cpu.raise('GP', 0)
+      }
+      if (size === 8 && !isCanonical(offset)) cpu.raise('GP', 0)
+      // What may change is judged with the level before the return.
+      let mask = changeableFlags(cpu, size) | FLAG.RF
+      if (size === 2) mask &= 0xffff
+      const long = state.half('mode') === 0
+      const readStack = () => ({
+        pointer: peekStack(cpu, 3 * size, size),
+        selector: Number(peekStack(cpu, 4 * size, size) & 0xffffn),
+      })
+      returnTo(cpu, selector, readStack, stackPointer(cpu) + BigInt(3 * size), long)
+      state.setInstructionPointer(offset)
+      state.flags = ((before & ~mask) | (image & mask)) & ~(FLAG.VM | FLAG.RF)
     }
-    if (before & FLAG.NT) cpu.raise('GP', 0)
-    if (image & FLAG.VM && state.cpl === 0 && !state.isLongMode) {
-      cpu.host.log.warn('IRET to virtual-8086 mode: not implemented, the guest gets #GP')
-      cpu.raise('GP', 0)
-    }
-    if (size === 8 && !isCanonical(offset)) cpu.raise('GP', 0)
-    // What may change is judged with the level before the return.
-    let mask = changeableFlags(cpu, size) | FLAG.RF
-    if (size === 2) mask &= 0xffff
-    const long = state.half('mode') === 0
-    const readStack = () => ({ pointer: peekStack(cpu, 3 * size, size), selector: Number(peekStack(cpu, 4 * size, size) & 0xffffn) })
-    returnTo(cpu, selector, readStack, stackPointer(cpu) + BigInt(3 * size), long)
-    state.setInstructionPointer(offset)
-    state.flags = ((before & ~mask) | (image & mask)) & ~(FLAG.VM | FLAG.RF)
+    cpu.lookSoon()
+    return OUTCOME.jump
   }
-  cpu.lookSoon()
-  return OUTCOME.jump
-}
 
 const retf: AssistRun = (cpu, op) => {
   const size = bytesOf(op)
@@ -152,18 +193,20 @@ const retf: AssistRun = (cpu, op) => {
   return OUTCOME.jump
 }
 
-const interrupt = (vector: (op: AssistOp) => number): AssistRun => (cpu, op) => {
-  const { state } = cpu
-  const here = state.word('rip')
-  state.setWord('rip', state.word('nextRip'))
-  try {
-    softwareInterrupt(cpu, vector(op))
-  } catch (fault) {
-    state.setWord('rip', here)
-    throw fault
+const interrupt =
+  (vector: (op: AssistOp) => number): AssistRun =>
+  (cpu, op) => {
+    const { state } = cpu
+    const here = state.word('rip')
+    state.setWord('rip', state.word('nextRip'))
+    try {
+      softwareInterrupt(cpu, vector(op))
+    } catch (fault) {
+      state.setWord('rip', here)
+      throw fault
+    }
+    return OUTCOME.jump
   }
-  return OUTCOME.jump
-}
 
 /** Flat segments that SYSCALL, SYSRET, SYSENTER and SYSEXIT set without reading descriptors. */
 function flatSegments(cpu: Cpu, selector: number, stackSelector: number, cpl: number, long: boolean): void {

@@ -3,15 +3,36 @@ import type { AssistOp } from '../block/code-cache.ts'
 import type { Cpu } from '../cpu.ts'
 import { FLAG } from '../isa/row.ts'
 import { OUTCOME, SEGMENT } from '../state.ts'
-import { type AssistRun, operandAddress, peekStack, pushWords, readRegister, setStackPointer, type Size, stackPointer, writeRegister } from './assists.ts'
 import { loadSegment, updateMode } from './descriptors.ts'
+import {
+  type AssistRun,
+  operandAddress,
+  peekStack,
+  pushWords,
+  readRegister,
+  type Size,
+  setStackPointer,
+  stackPointer,
+  writeRegister,
+} from './operands.ts'
 
 const bytesOf = (op: AssistOp): Size => (op.opSize / 8) as Size
 const iopl = (cpu: Cpu): number => (cpu.state.half('systemFlags') >> 12) & 3
 
 /** RFLAGS bits that POPF may change at this privilege (SDM vol. 2, POPF). */
 export function changeableFlags(cpu: Cpu, size: Size): number {
-  let mask = FLAG.CF | FLAG.PF | FLAG.AF | FLAG.ZF | FLAG.SF | FLAG.TF | FLAG.DF | FLAG.OF | FLAG.NT | FLAG.AC | FLAG.ID
+  let mask =
+    FLAG.CF |
+    FLAG.PF |
+    FLAG.AF |
+    FLAG.ZF |
+    FLAG.SF |
+    FLAG.TF |
+    FLAG.DF |
+    FLAG.OF |
+    FLAG.NT |
+    FLAG.AC |
+    FLAG.ID
   if (cpu.state.cpl === 0) mask |= FLAG.IOPL
   if (cpu.state.cpl <= iopl(cpu) || !cpu.state.isProtected) mask |= FLAG.IF
   return size === 2 ? mask & 0xffff : mask
@@ -30,29 +51,41 @@ const setIf = (cpu: Cpu, on: boolean): void => {
   cpu.state.setHalf('systemFlags', on ? flags | FLAG.IF : flags & ~FLAG.IF)
 }
 
-const cmpxchg = (half: 4 | 8): AssistRun => (cpu) => {
-  const address = operandAddress(cpu)
-  if (half === 8 && address & 15n) cpu.raise('GP', 0)
-  const low = readRegister(cpu, 0, half)
-  const high = readRegister(cpu, 2, half)
-  // A lock word in shared memory would serialise vCPUs that use this instruction only; the page's own words do it for all.
-  const found = cpu.exchangePair(address, half, [low, high], [readRegister(cpu, 3, half), readRegister(cpu, 1, half)])
-  const same = found[0] === low && found[1] === high
-  if (!same) {
-    writeRegister(cpu, 0, half, found[0])
-    writeRegister(cpu, 2, half, found[1])
+const cmpxchg =
+  (half: 4 | 8): AssistRun =>
+  (cpu) => {
+    const address = operandAddress(cpu)
+    if (half === 8 && address & 15n) cpu.raise('GP', 0)
+    const low = readRegister(cpu, 0, half)
+    const high = readRegister(cpu, 2, half)
+    // A lock word in shared memory would serialise vCPUs that use this instruction only; the page's own words do it for all.
+    const found = cpu.exchangePair(
+      address,
+      half,
+      [low, high],
+      [readRegister(cpu, 3, half), readRegister(cpu, 1, half)],
+    )
+    const same = found[0] === low && found[1] === high
+    if (!same) {
+      writeRegister(cpu, 0, half, found[0])
+      writeRegister(cpu, 2, half, found[1])
+    }
+    cpu.state.flags = same ? cpu.state.flags | FLAG.ZF : cpu.state.flags & ~FLAG.ZF
   }
-  cpu.state.flags = same ? cpu.state.flags | FLAG.ZF : cpu.state.flags & ~FLAG.ZF
-}
 
-const pushSegment = (segment: number): AssistRun => (cpu, op) => pushWords(cpu, bytesOf(op), [BigInt(cpu.state.selector(segment))])
-const popSegment = (segment: number): AssistRun => (cpu, op) => {
-  const selector = Number(peekStack(cpu, 0, 2))
-  const pointer = stackPointer(cpu) + BigInt(bytesOf(op))
-  loadSegment(cpu, segment, selector)
-  setStackPointer(cpu, pointer)
-  if (segment === SEGMENT.SS) updateMode(cpu)
-}
+const pushSegment =
+  (segment: number): AssistRun =>
+  (cpu, op) =>
+    pushWords(cpu, bytesOf(op), [BigInt(cpu.state.selector(segment))])
+const popSegment =
+  (segment: number): AssistRun =>
+  (cpu, op) => {
+    const selector = Number(peekStack(cpu, 0, 2))
+    const pointer = stackPointer(cpu) + BigInt(bytesOf(op))
+    loadSegment(cpu, segment, selector)
+    setStackPointer(cpu, pointer)
+    if (segment === SEGMENT.SS) updateMode(cpu)
+  }
 
 export const flagsAndStack: Record<string, AssistRun> = {
   PUSHF: (cpu, op) => pushWords(cpu, bytesOf(op), [BigInt(cpu.state.flags & ~(FLAG.RF | FLAG.VM))]),
@@ -62,7 +95,8 @@ export const flagsAndStack: Record<string, AssistRun> = {
     const before = cpu.state.flags
     setStackPointer(cpu, stackPointer(cpu) + BigInt(bytesOf(op)))
     cpu.state.flags = (before & ~mask) | (value & mask)
-    if (cpu.state.flags & FLAG.TF || (!(before & FLAG.IF) && cpu.state.interruptsEnabled)) return lookSoon(cpu)
+    if (cpu.state.flags & FLAG.TF || (!(before & FLAG.IF) && cpu.state.interruptsEnabled))
+      return lookSoon(cpu)
   },
   CLI: (cpu) => setIf(cpu, false),
   // The instruction after STI still runs without interrupts: the look comes at the next taken branch.
@@ -74,7 +108,11 @@ export const flagsAndStack: Record<string, AssistRun> = {
   STD: (cpu) => cpu.state.setHalf('systemFlags', cpu.state.half('systemFlags') | FLAG.DF),
   PUSHA: (cpu, op) => {
     const size = bytesOf(op)
-    pushWords(cpu, size, [0, 1, 2, 3, 4, 5, 6, 7].map((n) => readRegister(cpu, n, size)))
+    pushWords(
+      cpu,
+      size,
+      [0, 1, 2, 3, 4, 5, 6, 7].map((n) => readRegister(cpu, n, size)),
+    )
   },
   POPA: (cpu, op) => {
     const size = bytesOf(op)

@@ -3,7 +3,7 @@ import type { AssistOp } from '../block/code-cache.ts'
 import type { Cpu } from '../cpu.ts'
 import { FLAG } from '../isa/row.ts'
 import { OUTCOME, SEGMENT } from '../state.ts'
-import { type AssistRun, readRegister, writeRegister } from './assists.ts'
+import { type AssistRun, readRegister, writeRegister } from './operands.ts'
 
 type PortSize = 1 | 2 | 4
 const sizeOf = (op: AssistOp): PortSize => (op.opSize / 8) as PortSize
@@ -31,7 +31,12 @@ const portOf = (cpu: Cpu, op: AssistOp): number =>
 
 const mask = (op: AssistOp): bigint => (1n << BigInt(op.addrSize)) - 1n
 /** One step of INS or OUTS; again while REP counts. */
-function step(cpu: Cpu, op: AssistOp, register: number, move: (port: number, size: PortSize) => void): number | undefined {
+function step(
+  cpu: Cpu,
+  op: AssistOp,
+  register: number,
+  move: (port: number, size: PortSize) => void,
+): number | undefined {
   const { regs } = cpu.state
   const bits = mask(op)
   const put = (n: number, value: bigint) => {

@@ -4,11 +4,32 @@ import { EFER } from '../cpu-state.ts'
 import { SEGMENT } from '../state.ts'
 
 export const MSR = {
-  TSC: 0x10, APIC_BASE: 0x1b, SPEC_CTRL: 0x48, PRED_CMD: 0x49, BIOS_SIGN_ID: 0x8b, MTRRCAP: 0xfe, ARCH_CAPABILITIES: 0x10a,
-  SYSENTER_CS: 0x174, SYSENTER_ESP: 0x175, SYSENTER_EIP: 0x176, MCG_CAP: 0x179, MCG_STATUS: 0x17a, PERF_STATUS: 0x198,
-  MISC_ENABLE: 0x1a0, PAT: 0x277, MTRR_DEF_TYPE: 0x2ff, TSC_DEADLINE: 0x6e0,
-  EFER: 0xc0000080, STAR: 0xc0000081, LSTAR: 0xc0000082, CSTAR: 0xc0000083, SFMASK: 0xc0000084,
-  FS_BASE: 0xc0000100, GS_BASE: 0xc0000101, KERNEL_GS_BASE: 0xc0000102, TSC_AUX: 0xc0000103,
+  TSC: 0x10,
+  APIC_BASE: 0x1b,
+  SPEC_CTRL: 0x48,
+  PRED_CMD: 0x49,
+  BIOS_SIGN_ID: 0x8b,
+  MTRRCAP: 0xfe,
+  ARCH_CAPABILITIES: 0x10a,
+  SYSENTER_CS: 0x174,
+  SYSENTER_ESP: 0x175,
+  SYSENTER_EIP: 0x176,
+  MCG_CAP: 0x179,
+  MCG_STATUS: 0x17a,
+  PERF_STATUS: 0x198,
+  MISC_ENABLE: 0x1a0,
+  PAT: 0x277,
+  MTRR_DEF_TYPE: 0x2ff,
+  TSC_DEADLINE: 0x6e0,
+  EFER: 0xc0000080,
+  STAR: 0xc0000081,
+  LSTAR: 0xc0000082,
+  CSTAR: 0xc0000083,
+  SFMASK: 0xc0000084,
+  FS_BASE: 0xc0000100,
+  GS_BASE: 0xc0000101,
+  KERNEL_GS_BASE: 0xc0000102,
+  TSC_AUX: 0xc0000103,
 } as const
 
 const isCanonical = (value: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, value)) === value
@@ -21,7 +42,12 @@ const MTRR_DEF_TYPE_RESET = 0x806n
 const MTRRCAP_VALUE = 0x408n
 /** IBRS, STIBP, SSBD, BHI_DIS_S. */
 const SPEC_CTRL_BITS = 0x407n
-const isMtrr = (index: number): boolean => (index >= 0x200 && index <= 0x20f) || index === 0x250 || index === 0x258 || index === 0x259 || (index >= 0x268 && index <= 0x26f)
+const isMtrr = (index: number): boolean =>
+  (index >= 0x200 && index <= 0x20f) ||
+  index === 0x250 ||
+  index === 0x258 ||
+  index === 0x259 ||
+  (index >= 0x268 && index <= 0x26f)
 
 /** Registers that are plain storage: they say how memory would be cached, which nothing here depends on. */
 export class MsrStore {
@@ -92,18 +118,28 @@ export class MsrStore {
         state.setWord('star', value)
         return true
       case MSR.LSTAR:
-        return isCanonical(value) && (state.setWord('lstar', value), true)
+        if (!isCanonical(value)) return false
+        state.setWord('lstar', value)
+        return true
       case MSR.CSTAR:
-        return isCanonical(value) && (state.setWord('cstar', value), true)
+        if (!isCanonical(value)) return false
+        state.setWord('cstar', value)
+        return true
       case MSR.SFMASK:
         state.setWord('sfmask', value & 0xffffffffn)
         return true
       case MSR.FS_BASE:
-        return isCanonical(value) && (state.setSegmentBase(SEGMENT.FS, value), true)
+        if (!isCanonical(value)) return false
+        state.setSegmentBase(SEGMENT.FS, value)
+        return true
       case MSR.GS_BASE:
-        return isCanonical(value) && (state.setSegmentBase(SEGMENT.GS, value), true)
+        if (!isCanonical(value)) return false
+        state.setSegmentBase(SEGMENT.GS, value)
+        return true
       case MSR.KERNEL_GS_BASE:
-        return isCanonical(value) && (state.setWord('kernelGsBase', value), true)
+        if (!isCanonical(value)) return false
+        state.setWord('kernelGsBase', value)
+        return true
       case MSR.TSC_AUX:
         state.setWord('tscAux', value & 0xffffffffn)
         return true
@@ -111,9 +147,13 @@ export class MsrStore {
         cpu.sysenter.cs = value
         return true
       case MSR.SYSENTER_ESP:
-        return isCanonical(value) && ((cpu.sysenter.esp = value), true)
+        if (!isCanonical(value)) return false
+        cpu.sysenter.esp = value
+        return true
       case MSR.SYSENTER_EIP:
-        return isCanonical(value) && ((cpu.sysenter.eip = value), true)
+        if (!isCanonical(value)) return false
+        cpu.sysenter.eip = value
+        return true
       case MSR.BIOS_SIGN_ID:
       case MSR.MCG_STATUS:
       case MSR.MISC_ENABLE:

@@ -36,7 +36,10 @@ export class Bytes {
     for (;;) {
       const byte = v & 0x7f
       v >>= 7
-      if ((v === 0 && (byte & 0x40) === 0) || (v === -1 && (byte & 0x40) !== 0)) return this.u8(byte)
+      if ((v === 0 && (byte & 0x40) === 0) || (v === -1 && (byte & 0x40) !== 0)) {
+        this.u8(byte)
+        return
+      }
       this.u8(byte | 0x80)
     }
   }
@@ -45,7 +48,10 @@ export class Bytes {
     for (;;) {
       const byte = Number(v & 0x7fn)
       v >>= 7n
-      if ((v === 0n && (byte & 0x40) === 0) || (v === -1n && (byte & 0x40) !== 0)) return this.u8(byte)
+      if ((v === 0n && (byte & 0x40) === 0) || (v === -1n && (byte & 0x40) !== 0)) {
+        this.u8(byte)
+        return
+      }
       this.u8(byte | 0x80)
     }
   }
@@ -96,11 +102,25 @@ export const i64 = (value: bigint | number): Expr => ({
   imm: BigInt.asIntN(64, BigInt(value)),
   aux: 0,
 })
-export const v128 = (bytes: Uint8Array): Expr => ({ type: 'v128', op: CONST, args: [], imm: 0, aux: 0, bytes })
+export const v128 = (bytes: Uint8Array): Expr => ({
+  type: 'v128',
+  op: CONST,
+  args: [],
+  imm: 0,
+  aux: 0,
+  bytes,
+})
 /** Any operator by its opcode. */
-export const op = (type: Type, opcode: number, ...args: Expr[]): Expr => ({ type, op: opcode, args, imm: 0, aux: 0 })
+export const op = (type: Type, opcode: number, ...args: Expr[]): Expr => ({
+  type,
+  op: opcode,
+  args,
+  imm: 0,
+  aux: 0,
+})
 /** A SIMD operator (prefix 0xfd). */
-export const simd = (type: Type, opcode: number, ...args: Expr[]): Expr => op(type, 0xfd0000 + opcode, ...args)
+export const simd = (type: Type, opcode: number, ...args: Expr[]): Expr =>
+  op(type, 0xfd0000 + opcode, ...args)
 /** A SIMD operator with a lane number. */
 export const lane = (type: Type, opcode: number, index: number, ...args: Expr[]): Expr => ({
   type,
@@ -386,10 +406,15 @@ export class ModuleWriter {
   readonly #exports: { name: string; index: number }[] = []
   readonly #table: number[] = []
   /** A table made here and exported, or one imported to be filled. */
-  #tablePlace: { readonly kind: 'export'; readonly size: number } | { readonly kind: 'import'; readonly size: number } | undefined
+  #tablePlace:
+    | { readonly kind: 'export'; readonly size: number }
+    | { readonly kind: 'import'; readonly size: number }
+    | undefined
 
   type(params: readonly Type[], results: readonly Type[]): number {
-    const found = this.#types.findIndex((t) => `${t.params}` === `${params}` && `${t.results}` === `${results}`)
+    const found = this.#types.findIndex(
+      (t) => `${t.params}` === `${params}` && `${t.results}` === `${results}`,
+    )
     if (found >= 0) return found
     this.#types.push({ params, results })
     return this.#types.length - 1

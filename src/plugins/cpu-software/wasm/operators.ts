@@ -1,7 +1,10 @@
 /** Short names for the operators the core is written with (core specification, 5.4.7). */
 import { type Expr, i32, i64, op } from './encoder.ts'
 
-const two = (type: Expr['type'], opcode: number) => (a: Expr, b: Expr): Expr => op(type, opcode, a, b)
+const two =
+  (type: Expr['type'], opcode: number) =>
+  (a: Expr, b: Expr): Expr =>
+    op(type, opcode, a, b)
 
 export const add = two('i64', 0x7c)
 export const sub = two('i64', 0x7d)
@@ -37,7 +40,8 @@ export const not32 = (a: Expr): Expr => op('i32', 0x45, a)
 
 export const wrap = (a: Expr): Expr => op('i32', 0xa7, a)
 export const widen = (a: Expr): Expr => op('i64', 0xad, a)
-export const select = (condition: Expr, then: Expr, otherwise: Expr): Expr => op(then.type, 0x1b, then, otherwise, condition)
+export const select = (condition: Expr, then: Expr, otherwise: Expr): Expr =>
+  op(then.type, 0x1b, then, otherwise, condition)
 
 /** Bit of a 64-bit word as 0 or 1. */
 export const bit64 = (a: Expr, index: number): Expr => and32(wrap(shr(a, i64(index))), i32(1))
