@@ -12,7 +12,7 @@ import { formatPerms, isPrivileged, parsePerms } from './perms.ts'
 import { exceeds, isQuotaName, type Limits, QUOTA_NAMES } from './quota.ts'
 import type { Store } from './store.ts'
 import { type DirectView, Transaction } from './tx.ts'
-import { latin1Bytes, oneString, PAYLOAD_MAX, strings, stringsPayload, XS } from './wire.ts'
+import { latin1, latin1Bytes, oneString, PAYLOAD_MAX, strings, stringsPayload, XS } from './wire.ts'
 
 /** XENSTORE_SERVER_FEATURE_*. */
 const RECONNECTION = 1
@@ -86,9 +86,9 @@ function fits(payload: Uint8Array): Uint8Array {
 
 /** The path and the bytes behind its NUL. */
 function pathAndRest(payload: Uint8Array): [string, Uint8Array] {
-  const [path] = strings(payload)
-  if (path === undefined) throw new Refusal('EINVAL')
-  return [path, payload.slice(path.length + 1)]
+  const end = payload.indexOf(0)
+  if (end < 0) throw new Refusal('EINVAL')
+  return [latin1(payload.subarray(0, end)), payload.slice(end + 1)]
 }
 
 function domidOf(word: string | undefined): number {

@@ -136,14 +136,19 @@ export class PacketReader {
 
 /** Bytes as a string of the same length, one char per byte. */
 export function latin1(bytes: Uint8Array): string {
+  // At most PAYLOAD_MAX arguments: far below what an argument list may hold.
   let text = ''
-  for (const byte of bytes) text += String.fromCharCode(byte)
+  for (let at = 0; at < bytes.length; at += PAYLOAD_MAX) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + PAYLOAD_MAX) as unknown as number[])
+  }
   return text
 }
 
 /** The reverse of `latin1`. */
 export function latin1Bytes(text: string): Uint8Array {
-  return Uint8Array.from(text, (char) => char.charCodeAt(0))
+  const bytes = new Uint8Array(text.length)
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i)
+  return bytes
 }
 
 /** The NUL-terminated strings at the start of a payload; bytes after the last NUL are left out. */
