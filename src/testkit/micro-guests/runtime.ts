@@ -245,7 +245,7 @@ function emitConsole(a: Assembler): void {
     .emit('CPUID')
     .emit('CMP', 'ebx', 0x566e6558)
     .emit('SETE', at('xen', { size: 8 }))
-  a.jcc('NE', 'no_console')
+  a.jcc('NE', 'no_xen')
   a.emit('MOV', 'edi', HVM_PARAM.CONSOLE_PFN)
     .emit('CALL', label('get_param'))
     .emit('SHL', 'rax', 12)
@@ -254,7 +254,10 @@ function emitConsole(a: Assembler): void {
     .emit('CALL', label('get_param'))
     .emit('MOV', at('console_port'), 'rax')
   emitMapSharedInfo(a)
-  a.label('no_console')
+  a.jmp('console_found')
+  // A PC has interrupt controllers that are on.
+  a.label('no_xen').emit('MOV', 'al', 0xff).emit('OUT', 0x21, 'al').emit('OUT', 0xa1, 'al')
+  a.label('console_found')
   for (const register of ['rsi', 'rdi', 'rdx', 'rcx', 'rbx'] as const) a.emit('POP', register)
   a.emit('RET')
 
