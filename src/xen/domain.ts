@@ -80,11 +80,18 @@ export class Domain {
     this.runstate = new Runstate(this.state)
   }
 
-  /** Lays the area out, before any other thread looks. Throws RangeError when machine memory has no page left. */
+  /**
+   * Lays the area out, before any other thread looks, or while all vCPUs are parked and the guest starts anew: then
+   * RAM is where it was at first and the pages of the first time are used again.
+   * Throws RangeError when machine memory has no page left.
+   */
   static initialise(memory: MachineMemory, setup: DomainSetup): Domain {
     const domain = new Domain(memory)
     const { state } = domain
-    state.clear()
+    const again = state.get('magic') === STATE_MAGIC
+    const pages = again ? domain.#dismantle() : { sharedInfo: 0, gnttab: [] }
+    state.clear(again)
+    for (const [n, page] of pages.gnttab.entries()) state.set('gnttabPage', page, n)
     state.set('domid', setup.domid)
     state.set('vcpus', setup.vcpus)
     state.set('tscKhz', setup.tscKhz)
@@ -94,14 +101,28 @@ export class Domain {
     state.set('layout32', 1)
     state.setBig('wallclockNs', setup.wallclockNs)
     for (let slot = 0; slot < WATCHDOGS; slot++) state.setWatchdog(slot, Infinity)
-    const sharedInfo = memory.allocatePage()
+    const sharedInfo = pages.sharedInfo || memory.allocatePage()
     if (sharedInfo === 0) throw new RangeError('no page left for shared_info')
+    memory.u8.fill(0, sharedInfo * PAGE_SIZE, (sharedInfo + 1) * PAGE_SIZE)
     state.set('sharedInfoPage', sharedInfo)
     for (let vcpu = 0; vcpu < setup.vcpus; vcpu++) domain.#initialiseVcpu(vcpu, sharedInfo)
     domain.clocks.publishWallclock()
     if (domain.gnttab.grow(1) < 0) throw new RangeError('no page left for the grant table')
     state.set('magic', STATE_MAGIC)
     return domain
+  }
+
+  /** Takes everything out of the guest's sight and answers the pages to use again. */
+  #dismantle(): { readonly sharedInfo: number; readonly gnttab: readonly number[] } {
+    const { state, physmap } = this
+    // Backends keep their ports until they close them; those lead nowhere from now on.
+    this.evtchn.reset()
+    const sharedInfo = state.get('sharedInfoPage')
+    const gnttab = Array.from({ length: this.gnttab.maxFrames }, (_, n) => state.get('gnttabPage', n))
+    physmap.withdraw(state.get('sharedInfoGfn') - 1, sharedInfo)
+    for (const [n, page] of gnttab.entries()) physmap.withdraw(state.get('gnttabGfn', n) - 1, page)
+    physmap.restoreRam()
+    return { sharedInfo, gnttab }
   }
 
   #initialiseVcpu(vcpu: number, sharedInfo: number): void {

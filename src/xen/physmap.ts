@@ -107,6 +107,14 @@ export class Physmap {
     })
   }
 
+  /** Puts every page of RAM back to the frame it had at first. */
+  restoreRam(): void {
+    const { memory } = this.#state
+    for (let gfn = 0; gfn < PHYSMAP_FRAMES; gfn++)
+      if (this.#isRamPage(memory.frame(gfn))) memory.setFrame(gfn, 0)
+    for (let gfn = 0; gfn < this.#ramPages; gfn++) memory.setFrame(gfn, memory.ramPage(gfn))
+  }
+
   #vacate(gfn: number): boolean {
     const { memory, i32 } = this.#state
     const page = memory.frame(gfn)

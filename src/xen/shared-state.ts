@@ -63,7 +63,6 @@ export const domain_state = struct('domain_state', '', {
   watchdogUsed: array(word(), WATCHDOGS),
   param: array(u64(), HVM_NR_PARAMS),
   doorbell: array(word(), DOORBELLS, 'counts events for one thread of backends'),
-  doorbellUsed: array(word(), DOORBELLS),
 })
 
 /** One vCPU. */
@@ -180,10 +179,13 @@ export class SharedState {
     this.freeBits = (xen + AREA.freeBits) / 4
   }
 
-  /** Zeroes everything; nobody else may look yet. */
-  clear(): void {
+  /** Zeroes all that is the guest's, and dom0's ports too unless they are kept. Nobody else may look meanwhile. */
+  clear(keepDom0: boolean): void {
     const { xen, xenBytes } = this.memory.layout
-    this.memory.u8.fill(0, xen, xen + xenBytes)
+    const { u8 } = this.memory
+    u8.fill(0, xen, xen + AREA.dom0Pending)
+    if (!keepDom0) u8.fill(0, xen + AREA.dom0Pending, xen + AREA.pins)
+    u8.fill(0, xen + AREA.pins, xen + xenBytes)
   }
 
   /** Index into `i32` of a word of the domain; `element` for arrays of 32-bit words. */

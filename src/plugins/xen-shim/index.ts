@@ -13,8 +13,8 @@ import { BackendBus } from '../../xen/xenbus/backend-bus.ts'
 import type { XenstoreClient } from '../../xen/xenhost.ts'
 import { connectXenstore } from '../../xenstored/client.ts'
 import { ensureXenstored } from '../../xenstored/ensure.ts'
-import { attachGuestStore } from '../../xenstored/guest-link.ts'
 import { storePlaces } from '../../xenstored/places.ts'
+import { linkStore, type StoreLink } from './store-link.ts'
 import { buildDomain } from './toolstack.ts'
 
 /** Hypercall numbers there can be; those without a row are answered and named in the log too. */
@@ -51,44 +51,34 @@ export default definePlugin({
     })
     let bus: BackendBus | undefined
     let xen: LocalXen | undefined
+    let storeLink: StoreLink | undefined
 
     return {
       async attach() {
         const memory = ctx.use('guestMemory')
         const { domain, store } = buildDomain(memory, vm, ctx.config)
-        xen = ctx.own(new LocalXen({ memory, defer: (task) => void setImmediate(task) }))
-        const revive = () => ensureXenstored(vm.hostRunDir)
-        const places = storePlaces(vm.hostRunDir)
-        const xenstore = ctx.own(await connectXenstore({ socketPath: places.socketPath, revive }))
-        const listeners = new Set<() => void>()
-        const channel = ctx.own(
-          xen.bind(store.port, () => {
-            for (const listener of listeners) listener()
-          }),
+        const { socketPath } = storePlaces(vm.hostRunDir)
+        const xenstore = ctx.own(
+          await connectXenstore({ socketPath, revive: () => ensureXenstored(vm.hostRunDir) }),
         )
-        ctx.own(
-          await attachGuestStore({
-            memory,
-            gfn: store.gfn,
-            domid: vm.domid,
-            socketPath: places.guestSocketPath,
-            onGuestEvent: (listener) => {
-              listeners.add(listener)
-              return () => listeners.delete(listener)
-            },
-            notifyGuest: () => channel.notify(),
-            revive,
-          }),
-        )
+        const local = ctx.own(new LocalXen({ memory, defer: (task) => void setImmediate(task) }))
+        storeLink = ctx.own(await linkStore(local, store, vm))
         bus = new BackendBus({
           domid: vm.domid,
           xenstore,
-          xenhost: (backendPath) => xen!.xenhost(backendPath, xenstore),
+          xenhost: (backendPath) => local.xenhost(backendPath, xenstore),
           log,
         })
+        xen = local
         ctx.provide('xenDomain', domain)
         ctx.provide('xenstore', xenstore)
-        ctx.provide('pvBus', pvBus(bus, xen, xenstore))
+        ctx.provide('pvBus', pvBus(bus, local, xenstore))
+      },
+      async reset() {
+        await storeLink?.[Symbol.asyncDispose]()
+        const { store } = buildDomain(ctx.use('guestMemory'), vm, ctx.config)
+        storeLink = ctx.own(await linkStore(xen!, store, vm))
+        await bus?.reset()
       },
       async stop() {
         await bus?.close()

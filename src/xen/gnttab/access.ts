@@ -60,7 +60,11 @@ export class GrantAccess {
     if (at < 0) return
     const { i32 } = this.#state
     withLock(i32, this.#state.domain('gnttabLock'), () => {
-      const pins = (i32[this.#state.pins + ref]! >>> 0) - (access === 'rw' ? WRITER : READER)
+      const unit = access === 'rw' ? WRITER : READER
+      const before = i32[this.#state.pins + ref]! >>> 0
+      // Nothing is pinned any more where the guest has started anew.
+      if (Math.floor(before / unit) % WRITER === 0) return
+      const pins = before - unit
       i32[this.#state.pins + ref] = pins
       this.#unclaim(at / 2, pins)
     })

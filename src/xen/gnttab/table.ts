@@ -35,8 +35,10 @@ export class GrantTable {
     if (frames <= this.frames) return 0
     return withLock(state.i32, state.domain('gnttabLock'), () => {
       for (let n = state.get('gnttabFrames'); n < frames; n++) {
-        const page = state.memory.allocatePage()
+        // A page from before the guest started anew.
+        const page = state.get('gnttabPage', n) || state.memory.allocatePage()
         if (page === 0) return -ENOMEM
+        state.memory.u8.fill(0, page * PAGE_SIZE, (page + 1) * PAGE_SIZE)
         state.set('gnttabPage', page, n)
         state.set('gnttabFrames', n + 1)
       }

@@ -59,6 +59,7 @@ export const hvmOp: SubOps = {
     if (op === undefined) return -EFAULT
     if (op.vcpu >= call.domain.vcpus) return -ENOENT
     if (op.vector < LEAST_VECTOR) return -EINVAL
+    call.vcpu.log.info(`vCPU ${op.vcpu} takes events at vector 0x${op.vector.toString(16)} of its LAPIC`)
     call.domain.upcall.setVector(op.vcpu, op.vector)
     return 0
   },
