@@ -140,7 +140,8 @@ function readSound(reader: Reader): void {
 }
 
 function readPci(reader: Reader): void {
-  const defaults: LibxlObject = {}
+  // XEN: for other guests than HVM the policy lies in zeroed memory, and 0 is strict.
+  const defaults: LibxlObject = reader.type === 'hvm' ? {} : { rdm_policy: 'strict' }
   for (const name of ['permissive', 'msitranslate', 'seize', 'power_mgmt']) {
     const value = reader.settings.number(`pci_${name}`)
     if (value !== undefined) defaults[name] = value !== 0n
