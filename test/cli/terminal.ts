@@ -9,14 +9,19 @@ export class Terminal {
   readonly exited: Promise<{ exitCode: number; signal?: number | undefined }>
   readonly #screen = new headless.Terminal({ cols: 100, rows: 30, allowProposedApi: true })
   #waiting: (() => void)[] = []
+  #isOver = false
 
   constructor(file: string, args: string[], env: Record<string, string | undefined>) {
     this.pty = spawn(file, args, { cols: 100, rows: 30, name: 'xterm', env: { ...process.env, ...env } })
     this.exited = new Promise((settle) => this.pty.onExit(settle))
+    this.exited.then(() => {
+      this.#isOver = true
+      this.#wake()
+    })
     this.pty.onData((text) => {
       this.output += text
       this.#screen.write(text)
-      for (const wake of this.#waiting.splice(0)) wake()
+      this.#wake()
     })
   }
 
@@ -24,10 +29,17 @@ export class Terminal {
     this.pty.write(text)
   }
 
-  /** Waits until the output holds a text. Fails when the test's own time limit is reached. */
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake()
+  }
+
+  /** Waits until the output holds a text. Rejects if the program ends without it. */
   async sees(wanted: string | RegExp): Promise<void> {
     const found = () => (typeof wanted === 'string' ? this.output.includes(wanted) : wanted.test(this.output))
-    while (!found()) await new Promise<void>((settle) => this.#waiting.push(settle))
+    while (!found()) {
+      if (this.#isOver) throw new Error(`never seen: ${wanted}\nbut: ${this.output}`)
+      await new Promise<void>((settle) => this.#waiting.push(settle))
+    }
   }
 
   /** The lines of the screen, without empty ones at the end. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { connectDomain, listDomains } from '../../src/engine/domains.ts'
 import { xtPaths } from '../../src/engine/paths.ts'
+import { buildGuest } from '../../src/testkit/micro-guests/guest.ts'
 import { buildHello } from '../../src/testkit/micro-guests/hello.ts'
 import { Terminal } from '../cli/terminal.ts'
 import { finished, root, startXt, xt, xtHome } from '../commands/fake-domain.ts'
@@ -24,6 +25,15 @@ function lab(t: Test, more = ''): { home: string; cfg: string } {
     }
   })
   return { home, cfg }
+}
+
+/** Asks until the answer is yes; a test that waits for something that never comes fails. */
+async function until(what: string, ask: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 600; tries++) {
+    if (await ask()) return
+    await new Promise((settle) => setTimeout(settle, 50))
+  }
+  throw new Error(`never happened: ${what}`)
 }
 
 const left = (home: string) => ['domains', 'names'].flatMap((dir) => readdirSync(join(home, 'run', dir)))
@@ -51,7 +61,7 @@ t.test(
     second.type('exit\r')
     t.equal((await second.exited).exitCode, 0)
     t.match(second.output, /Goodbye\..*The console of hello was closed: the guest has ended\./s)
-    while (left(home).length > 0) await new Promise((settle) => setTimeout(settle, 10))
+    await until('the domain is gone', () => left(home).length === 0)
   },
 )
 
@@ -134,12 +144,36 @@ t.test('an ended guest stays listed after create -e, with the reason', async (t)
   const child = startXt(home, ['create', '-q', '-e', '-c', cfg], 'pipe')
   const result = finished(child)
   child.stdin?.end('exit\r')
-  while (!(await xt(home, 'list')).stdout.includes('---s--'))
-    await new Promise((settle) => setTimeout(settle, 10))
+  await until('it has ended', async () => (await xt(home, 'list')).stdout.includes('---s--'))
   t.equal((await xt(home, 'destroy', 'hello')).status, 0)
   t.equal((await result).status, 0)
   t.same(left(home), [])
 })
+
+t.test(
+  'a guest that prints 4 MB while nobody is attached is not held up, and the last of it is shown later',
+  async (t) => {
+    const { home, cfg } = lab(t)
+    const flood = buildGuest((g) => {
+      g.emit('MOV', 'r14d', 4096).label('again')
+      g.print(`${'x'.repeat(1022)}\r\n`)
+        .emit('DEC', 'r14d')
+        .jcc('NZ', 'again')
+      g.print('that was all\r\n').call('getc').jmp('power_off')
+    })
+    writeFileSync(join(home, 'hello.elf'), flood)
+    t.equal((await xt(home, 'create', '-q', cfg)).status, 0)
+    const blocked = async () => (await xt(home, 'list')).stdout.includes(' -b----')
+    while (!(await blocked())) await new Promise((settle) => setTimeout(settle, 50))
+    const child = startXt(home, ['console', 'hello'], 'pipe')
+    const result = finished(child)
+    child.stdin?.end('x')
+    const { stdout } = await result
+    t.match(stdout, /^\r\n\[xt: \d+ bytes of output are no longer kept\]\r\nx/)
+    t.match(stdout, /x\r\nthat was all\r\n/)
+    t.ok(stdout.length > 1_000_000 && stdout.length < 1_100_000)
+  },
+)
 
 t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
   const { home, cfg } = lab(t, 'plugins = [ "./slow.ts" ]')
@@ -150,8 +184,7 @@ t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
   )
   const child = startXt(home, ['create', cfg], 'ignore')
   const result = finished(child)
-  while (!existsSync(join(home, 'run', 'names', 'hello')))
-    await new Promise((settle) => setTimeout(settle, 10))
+  await until('it is under way', () => existsSync(join(home, 'run', 'names', 'hello')))
   child.kill('SIGINT')
   const { status, stderr } = await result
   t.equal(status, 130)
