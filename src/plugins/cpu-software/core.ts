@@ -3,7 +3,8 @@
  * and the memory unit; the rest are the other handlers, functions that fill the core's table.
  *
  * The core is compiled optimised before anything runs; the rest is compiled function by function when first
- * called. Core exports: run(state) → OUTCOME.leave when the TypeScript side must look; flush, translate, loadSlow,
+ * called. Core exports: run(state, first) → OUTCOME.leave when the TypeScript side must look, with `first` a
+ * micro-op of a single instruction to step over, or 0; flush, translate, loadSlow,
  * storeOpen, storeCommit, segmentAddress for assists. Imports (module "host"): assist, deliver, decode, poll and
  * the memory unit's. All addresses of tables come from the machine's layout, which has the same low part in every
  * machine; so the modules serve all.
@@ -55,6 +56,7 @@ import {
   not32,
   or32,
   sar,
+  select,
   shl,
   shl32,
   shr,
@@ -118,7 +120,7 @@ function buildMain(): Uint8Array {
   m.exportTable(functionHandlers.length)
   const handlerType = m.type(...HANDLER_TYPE)
   const parts = { assist, deliver, poll, find, handlerType, core, translate: mmu.translate }
-  const run = m.function(['i32'], ['i32'], (f) => emitRun(f, parts))
+  const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
   // Every tag of both TLBs, of the jump cache, and the large-page marks.
   const flush = m.function(['i32'], [], (f) => {
     const at = (offset: number) => add32(f.param(0), i32(offset))
@@ -233,31 +235,45 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const ripHere = (): Expr => add(f.get(page), widen(load32(2, f.get(uop), UOP.pageOffset)))
   const saveRip = () => f.store64(8, state, ripHere(), STATE.rip)
 
-  f.set(fuel, i32(POLL_BRANCHES))
+  /** Finds the micro-op at `target`, after a poll if the fuel is used up. */
+  const lookUp = (enter: Label, fault: Label): void => {
+    f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
+      f.set(fuel, i32(POLL_BRANCHES))
+      f.store64(8, state, f.get(target), STATE.rip)
+      f.set(outcome, f.call(parts.poll, 'i32'))
+      f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
+      f.br(enter)
+    })
+    const slot = f.keep(jumpSlot(state, f.get(target)))
+    f.if(
+      eq(load64(8, slot, JUMP_CACHE), f.get(target)),
+      () => f.set(uop, load32(4, slot, JUMP_CACHE + 8)),
+      () => {
+        f.set(uop, f.call(parts.find, 'i32', state, f.get(target)))
+        f.if(not32(f.get(uop)), () => {
+          f.store64(8, state, f.get(target), STATE.rip)
+          f.br(fault)
+        })
+      },
+    )
+  }
+
+  const first = 1
+  // A single step has no fuel: whatever follows the one instruction polls.
+  f.set(fuel, select(f.get(first), i32(0), i32(POLL_BRANCHES)))
   f.loop((enter) => {
     f.set(tlb, load32(4, state, STATE.tlb))
     f.set(target, load64(8, state, STATE.rip))
     f.set(linkFrom, i32(0))
     f.loop((jump) => {
       f.block((fault) => {
-        f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
-          f.set(fuel, i32(POLL_BRANCHES))
-          f.store64(8, state, f.get(target), STATE.rip)
-          f.set(outcome, f.call(parts.poll, 'i32'))
-          f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
-          f.br(enter)
-        })
-        const slot = f.keep(jumpSlot(state, f.get(target)))
         f.if(
-          eq(load64(8, slot, JUMP_CACHE), f.get(target)),
-          () => f.set(uop, load32(4, slot, JUMP_CACHE + 8)),
+          f.get(first),
           () => {
-            f.set(uop, f.call(parts.find, 'i32', state, f.get(target)))
-            f.if(not32(f.get(uop)), () => {
-              f.store64(8, state, f.get(target), STATE.rip)
-              f.br(fault)
-            })
+            f.set(uop, f.get(first))
+            f.set(first, i32(0))
           },
+          () => lookUp(enter, fault),
         )
         const nextPage = and(f.get(target), i64(-4096))
         f.if(f.get(linkFrom), () => {

@@ -66,7 +66,7 @@ export interface CoreModules {
 }
 
 interface CoreExports {
-  run(state: number): number
+  run(state: number, first: number): number
   flush(state: number): void
   flushJumps(state: number): void
   translate(state: number, address: bigint, kind: number): number
@@ -93,6 +93,9 @@ export class Cpu {
   readonly sysenter = { cs: 0n, esp: 0n, eip: 0n }
   readonly #msrs = new MsrStore()
   #unimplemented = new Set<string>()
+  #stepping = false
+  /** An exception, interrupt or INT went through the IDT since this was cleared. */
+  entered = false
 
   constructor(state: CpuState, host: CpuHost, modules: CoreModules) {
     this.state = state
@@ -123,7 +126,7 @@ export class Cpu {
         deliver: guarded(() => this.#deliver()),
         decode: () => this.#decode(),
         poll: () => {
-          if (!this.host.mustLeave()) return OUTCOME.next
+          if (!this.#stepping && !this.host.mustLeave()) return OUTCOME.next
           this.leave = { kind: 'poll' }
           return OUTCOME.leave
         },
@@ -148,13 +151,40 @@ export class Cpu {
 
   /** Runs until something must be looked at; `leave` says what. */
   run(): void {
-    const outcome = this.#core.run(this.#base)
+    this.#enter(0)
+  }
+  #enter(first: number): void {
+    const outcome = this.#core.run(this.#base, first)
     if (this.failure !== undefined) {
       const failure = this.failure
       this.failure = undefined
       throw failure
     }
     if (outcome !== OUTCOME.leave) throw new Error(`the interpreter ended with outcome ${outcome}`)
+  }
+
+  /** One instruction with TF set, then #DB unless it ended in another exception or an INT. Undefined, or why the processor shuts down. */
+  step(): string | undefined {
+    const linear = this.state.word('rip')
+    const host = this.#core.translate(this.#base, linear, ACCESS.execute) >>> 0
+    if (host <= TRANSLATED.device) {
+      if (host === TRANSLATED.device) this.recordFault(EXCEPTION.UD, 0)
+      return this.#deliver() === OUTCOME.jump ? undefined : (this.leave as { why: string }).why
+    }
+    const first = this.code.decodeOne(linear, host / PAGE_SIZE)
+    this.#stepping = true
+    this.entered = false
+    try {
+      if (first === 0) this.#deliver()
+      else this.#enter(first)
+    } finally {
+      this.#stepping = false
+    }
+    if (this.leave.kind === 'shutdown') return this.leave.why
+    if (this.entered) return undefined
+    const BS = 1n << 14n
+    this.setDebugRegister(6, this.debugRegister(6) | BS)
+    return deliverException(this, EXCEPTION.DB, 0)
   }
 
   #decode(): number {

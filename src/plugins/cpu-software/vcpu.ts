@@ -20,6 +20,7 @@ import { CpuState } from './cpu-state.ts'
 import { ARCH_CAPABILITIES, cpuid } from './cpuid.ts'
 import type { ExitTable } from './exit-table.ts'
 import { GUEST_FAULT } from './fault.ts'
+import { FLAG } from './isa/row.ts'
 import { LAPIC_BASE, LAPIC_WORD, Lapic, raiseVector } from './lapic.ts'
 import { powerOn, startFlat, startSipi } from './reset.ts'
 import { deliverInterrupt } from './system/exceptions.ts'
@@ -122,7 +123,10 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
         continue
       }
       this.#setState(VCPU_STATE.running)
-      this.cpu.run()
+      if (this.#state.half('systemFlags') & FLAG.TF) {
+        const why = this.cpu.step()
+        if (why !== undefined) this.cpu.leave = { kind: 'shutdown', why }
+      } else this.cpu.run()
       const { leave } = this.cpu
       if (leave.kind === 'halt') this.#halted = true
       else if (leave.kind === 'shutdown') {
@@ -134,7 +138,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
 
   mustLeave(): boolean {
     const request = Atomics.load(this.memory.i32, this.#word(CONTROL_WORD.request))
-    if (request !== 0 || this.#lookNow) return true
+    if (request !== 0 || this.#lookNow || this.#state.half('systemFlags') & FLAG.TF) return true
     if (this.#interruptMayWait && this.#state.interruptsEnabled) return true
     if (++this.#polls < POLLS_PER_CLOCK) return false
     this.#polls = 0

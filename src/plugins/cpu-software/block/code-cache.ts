@@ -167,6 +167,26 @@ export class CodeCache {
     return start
   }
 
+  /** One instruction to step over: not entered into the slots. 0 with a fault recorded. */
+  decodeOne(linear: bigint, hostPage: number): number {
+    if (this.#arenaEnd - this.#next < RESERVE) this.flush()
+    const size = this.#cpu.state.codeSize
+    const pageStart = hostPage * PAGE_SIZE
+    const at = Number(linear & 4095n)
+    const length = decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, this.#d)
+    if (length === NEED_MORE) {
+      const slots = this.#slots(this.#cpu.state.half('mode'), hostPage)
+      return this.#decodeCrossing(linear, hostPage, slots + at * 4, size)
+    }
+    const start = this.#next
+    if (length < 0) this.#invalid(length, at)
+    else {
+      this.#lower(this.#d, at, size)
+      this.#special(SPECIAL.resume, at + length)
+    }
+    return start
+  }
+
   #decodeCrossing(linear: bigint, hostPage: number, slot: number, size: 64 | 32 | 16): number {
     const offset = Number(linear & 4095n)
     const here = PAGE_SIZE - offset

@@ -92,6 +92,7 @@ function enter(
   external: boolean,
 ): void {
   const { state } = cpu
+  cpu.entered = true
   if (!state.isProtected) {
     enterReal(cpu, vector)
     return
