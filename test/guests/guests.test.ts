@@ -13,6 +13,7 @@ const NOT_YET: Readonly<Record<string, string>> = {
   'non-canonical': 'a non-canonical address by rBP or rSP raises #GP instead of #SS',
   'single-step': 'TF and the debug registers have no effect',
   'interrupt-window': 'after STI or POPF an interrupt that waits comes at the next taken branch only',
+  'segment-bases': 'LEA with an FS or GS prefix adds the segment base',
   'split-locks': 'locked operations on unaligned operands are not atomic between vCPUs',
 }
 

@@ -11,19 +11,24 @@ import { guest as interruptWindow } from './interrupt-window.ts'
 import { guest as lapicTimer } from './lapic-timer.ts'
 import { guest as nonCanonical } from './non-canonical.ts'
 import { guest as pageFaultCodes } from './page-fault-codes.ts'
+import { guest as pagingModes } from './paging-modes.ts'
 import { guest as processorStart } from './processor-start.ts'
+import { guest as segmentBases } from './segment-bases.ts'
 import { guest as segmentLimits } from './segment-limits.ts'
 import { guest as selfModifyingCode } from './self-modifying-code.ts'
 import { guest as singleStep } from './single-step.ts'
 import { guest as splitLocks } from './split-locks.ts'
 import { guest as stringFaults } from './string-faults.ts'
 import { guest as syscallSysret } from './syscall-sysret.ts'
+import { guest as vcpuUp } from './vcpu-up.ts'
 import { guest as writeProtect } from './write-protect.ts'
+import { guest as xenLeaves } from './xen-leaves.ts'
 import { guest as xenTimers } from './xen-timers.ts'
 
 export const GUESTS: readonly MicroGuest[] = [
   pageFaultCodes,
   writeProtect,
+  pagingModes,
   stringFaults,
   selfModifyingCode,
   exceptionRips,
@@ -31,6 +36,7 @@ export const GUESTS: readonly MicroGuest[] = [
   singleStep,
   fpuTraps,
   segmentLimits,
+  segmentBases,
   syscallSysret,
   interruptStackTable,
   interruptWindow,
@@ -38,8 +44,10 @@ export const GUESTS: readonly MicroGuest[] = [
   processorStart,
   atomics,
   splitLocks,
+  xenLeaves,
   hypercallErrors,
   eventChannels,
   xenTimers,
+  vcpuUp,
   haltIsPowerOff,
 ]
