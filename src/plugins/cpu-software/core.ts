@@ -266,6 +266,8 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
     f.set(target, load64(8, state, STATE.rip))
     f.set(linkFrom, i32(0))
     f.loop((jump) => {
+      // Every way here is a taken branch: also loops of indirect jumps, or of handlers outside, come to the poll.
+      f.set(fuel, sub32(f.get(fuel), i32(1)))
       f.block((fault) => {
         f.if(
           f.get(first),
