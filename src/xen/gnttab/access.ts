@@ -22,10 +22,13 @@ export type Pin = { readonly page: number } | { readonly status: number }
 export class GrantAccess {
   readonly #state: SharedState
   readonly #table: GrantTable
+  /** An entry's flags are 16 bits, next to its domid. */
+  readonly #u16: Uint16Array<SharedArrayBuffer>
 
   constructor(state: SharedState, table: GrantTable) {
     this.#state = state
     this.#table = table
+    this.#u16 = new Uint16Array(state.memory.buffer)
   }
 
   /** Takes a grant into use for `by`. Give it back with `unpin`. */
@@ -102,9 +105,8 @@ export class GrantAccess {
 
   /** Clears the bits nobody needs any more. `half`: index of the entry's flags as a 16-bit word. */
   #unclaim(half: number, pins: number): void {
-    const u16 = new Uint16Array(this.#state.memory.buffer)
-    if (pins >>> 16 === 0) Atomics.and(u16, half, ~GTF.writing & 0xffff)
-    if (pins === 0) Atomics.and(u16, half, ~GTF.reading & 0xffff)
+    if (pins >>> 16 === 0) Atomics.and(this.#u16, half, ~GTF.writing & 0xffff)
+    if (pins === 0) Atomics.and(this.#u16, half, ~GTF.reading & 0xffff)
   }
 
   /** The bytes of a pinned page, live. */

@@ -12,6 +12,9 @@ import type { GuestLines } from './guest-lines.ts'
 
 export type Result = number | bigint
 
+/** Sub-operations of one call that are told apart when missing ones are named. */
+const SUB_OPS = 64
+
 export class Call {
   readonly domain: Domain
   readonly vcpu: Vcpu
@@ -63,7 +66,7 @@ export class Call {
   /** A call or sub-operation that is not there: -ENOSYS, named once per domain in the log. */
   unimplemented(name: string, nr: number, sub: number, args: readonly bigint[] = []): number {
     const { state } = this.domain
-    const key = (nr & 63) * 64 + Math.min(sub, 63)
+    const key = (nr & 63) * SUB_OPS + Math.min(sub, SUB_OPS - 1)
     const bit = 1 << (key & 31)
     if ((Atomics.or(state.i32, state.domain('unimplemented', key >>> 5), bit) & bit) === 0) {
       const shown = args.map((a) => `0x${a.toString(16)}`).join(', ')
@@ -71,6 +74,17 @@ export class Call {
     }
     return -ENOSYS
   }
+}
+
+/** What a domain called that is not there, as (number, sub-operation). */
+export function unimplementedCalls(domain: Domain): (readonly [nr: number, sub: number])[] {
+  const { state } = domain
+  const seen = []
+  for (let key = 0; key < 64 * SUB_OPS; key++) {
+    const word = state.get('unimplemented', key >>> 5)
+    if ((word & (1 << (key & 31))) !== 0) seen.push([Math.floor(key / SUB_OPS), key % SUB_OPS] as const)
+  }
+  return seen
 }
 
 /** One sub-operation: what runs it, or the fixed refusal with its reason. */

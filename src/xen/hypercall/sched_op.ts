@@ -39,13 +39,13 @@ export const schedOp: SubOps = {
       if (!evtchn.isValid(port)) return -EINVAL
       ports.push(port)
     }
-    const ready = () => ports.some((port) => evtchn.delivery.isPending(port))
-    evtchn.beginPoll(call.vcpu.index, ports)
-    if (ready()) {
-      evtchn.endPoll(call.vcpu.index)
-      return 0
+    const ready = () => {
+      const some = ports.some((port) => evtchn.delivery.isPending(port))
+      if (some) evtchn.endPoll(call.vcpu.index)
+      return some
     }
-    call.vcpu.block(op.timeout === 0n ? Infinity : Number(op.timeout), ready)
+    evtchn.beginPoll(call.vcpu.index, ports)
+    if (!ready()) call.vcpu.block(op.timeout === 0n ? Infinity : Number(op.timeout), ready)
     return 0
   },
   remote_shutdown: (call, arg) => {

@@ -15,7 +15,8 @@ import type { Constants } from '../abi/struct.ts'
 import { VCPUOP } from '../abi/vcpu.ts'
 import { XENVER } from '../abi/version.ts'
 import { HYPERVISOR, multicall_entry } from '../abi/xen.ts'
-import type { Call, Result, SubOp, SubOps } from './call.ts'
+import type { Domain } from '../domain.ts'
+import { type Call, type Result, type SubOp, type SubOps, unimplementedCalls } from './call.ts'
 import { eventChannelOp } from './event_channel_op.ts'
 import { grantTableOp } from './grant_table_op.ts'
 import { hvmOp } from './hvm_op.ts'
@@ -214,4 +215,13 @@ export function hypercall(call: Call, nr: number): void {
   const low = (reg: number) => BigInt.asUintN(32, regs[reg]!)
   const answer = run(call, nr, low(REG.rbx), low(REG.rcx), low(REG.rdx))
   regs[REG.rax] = BigInt.asUintN(32, BigInt(answer))
+}
+
+/** Names of what a domain called that is not there, for people: `xt info`. */
+export function missingCalls(domain: Domain): string[] {
+  return unimplementedCalls(domain).map(([nr, sub]) => {
+    const row = byNumber[nr]
+    if (row === undefined || row.subs.length === 0) return HYPERVISOR.nameOf(nr)
+    return `${row.name} ${row.subs.find((known) => known.op === sub)?.name ?? sub}`
+  })
 }
