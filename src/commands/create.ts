@@ -39,7 +39,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
     paused: boolean({ char: 'p', summary: 'Leave the domain paused: complete, but not started.' }),
     foreground: boolean({ char: 'F', summary: 'Stay until the domain is gone and say what happens to it.' }),
     'no-monitor': boolean({ char: 'e', summary: 'Carry out no on_* action: an ended guest stays listed.' }),
-    quiet: boolean({ char: 'q', summary: 'Say nothing but errors.' }),
+    quiet: boolean({ char: 'q', summary: 'Say nothing about the creation but errors.' }),
     dryrun: boolean({
       char: 'n',
       summary: "Only show the configuration, as libxl's JSON (also: xt -N create).",
@@ -56,14 +56,13 @@ Settings on the command line (key=value) are read as if they stood at the end of
   async run(): Promise<Created | object> {
     const { argv, flags } = await this.parse(Create)
     const { file, settings: words } = readCreateArguments(argv as string[], flags.defconfig)
-    const say = flags.quiet ? () => {} : (line: string) => this.note(line)
     const warn = (problems: readonly ConfigProblem[]) => {
       if (!flags.quiet) writeProblems(problems)
     }
     const settings = await loadXtSettings()
     const strict = flags.strict || settings.strict
     const text = await readConfigFile(file)
-    say(`Parsing config from ${file}`)
+    if (!flags.quiet) this.note(`Parsing config from ${file}`)
     if (flags.dryrun) {
       const { libxl, warnings } = readDomain(text, file, words, { strict })
       warn(warnings)
@@ -74,8 +73,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
     warn(warnings)
     if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
     const domain = await this.#launch(withDefaults(config, settings), settings, flags)
-    if (flags.console || flags.foreground)
-      await this.#stay(domain, flags, parseEscapeKey(settings.escapeKey), say)
+    if (flags.console || flags.foreground) await this.#stay(domain, flags, parseEscapeKey(settings.escapeKey))
     return { domid: domain.domid, name: domain.name }
   }
 
@@ -107,12 +105,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
     }
   }
 
-  async #stay(
-    domain: LaunchedDomain,
-    flags: Attendance,
-    escapeKey: EscapeKey,
-    say: (line: string) => void,
-  ): Promise<void> {
+  async #stay(domain: LaunchedDomain, flags: Attendance, escapeKey: EscapeKey): Promise<void> {
     const start = async (): Promise<void> => {
       if (flags.paused) return
       using client = await connectDomain(domain)
@@ -124,12 +117,14 @@ Settings on the command line (key=value) are read as if they stood at the end of
     }
     // While the console has the terminal, lines about the domain wait.
     const held: string[] = []
-    let note = flags.console ? (line: string) => void held.push(line) : say
-    const following = await followDomain(this.paths, domain, (line) => note(line))
+    let isHeld = flags.console
+    const following = await followDomain(this.paths, domain, (line) =>
+      isHeld ? void held.push(line) : this.note(line),
+    )
     if (flags.console) await runConsole(domain, { escapeKey, onAttached: start })
     else await start()
-    note = say
-    held.forEach(say)
+    isHeld = false
+    for (const line of held) this.note(line)
     await following.gone
   }
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { connectDomain, listDomains } from '../../src/engine/domains.ts'
 import { xtPaths } from '../../src/engine/paths.ts'
+import { at } from '../../src/plugins/cpu-software/isa/assemble.ts'
 import { buildGuest } from '../../src/testkit/micro-guests/guest.ts'
 import { buildHello } from '../../src/testkit/micro-guests/hello.ts'
 import { Terminal } from '../cli/terminal.ts'
@@ -12,12 +13,12 @@ import { finished, root, startXt, xt, xtHome } from '../commands/fake-domain.ts'
 t.setTimeout(300_000)
 
 /** A home with hello.elf and hello.cfg; what still runs at the end is destroyed. */
-function lab(t: Test, more = ''): { home: string; cfg: string } {
+function lab(t: Test): { home: string; cfg: string } {
   const home = xtHome(t)
   const cfg = join(home, 'hello.cfg')
   mkdirSync(home, { recursive: true })
   writeFileSync(join(home, 'hello.elf'), buildHello())
-  writeFileSync(cfg, `name="hello"\ntype="pvh"\nmemory=16\nkernel="${join(home, 'hello.elf')}"\n${more}\n`)
+  writeFileSync(cfg, `name="hello"\ntype="pvh"\nmemory=16\nkernel="${join(home, 'hello.elf')}"\n`)
   t.teardown(async () => {
     for (const entry of await listDomains(xtPaths({ XT_HOME: home }))) {
       using client = await connectDomain(entry)
@@ -163,8 +164,7 @@ t.test(
     })
     writeFileSync(join(home, 'hello.elf'), flood)
     t.equal((await xt(home, 'create', '-q', cfg)).status, 0)
-    const blocked = async () => (await xt(home, 'list')).stdout.includes(' -b----')
-    while (!(await blocked())) await new Promise((settle) => setTimeout(settle, 50))
+    await until('it waits for a key', async () => (await xt(home, 'list')).stdout.includes(' -b----'))
     const child = startXt(home, ['console', 'hello'], 'pipe')
     const result = finished(child)
     child.stdin?.end('x')
@@ -175,14 +175,58 @@ t.test(
   },
 )
 
-t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
-  const { home, cfg } = lab(t, 'plugins = [ "./slow.ts" ]')
-  writeFileSync(
-    join(home, 'slow.ts'),
-    `export default { name: 'slow', api: 1, config: { safeParse: (data) => ({ success: true, data }) },
-       setup: () => ({ attach: () => new Promise(() => {}) }) }`,
+t.test('create -F follows a guest through its reboot to the end, under the new number', async (t) => {
+  const { home, cfg } = lab(t)
+  // Prints a prompt; "r" reboots it, anything else powers it off.
+  const guest = buildGuest((g) => {
+    g.print('reboot? ').call('getc').emit('CMP', 'al', 'r'.charCodeAt(0)).jcc('NE', 'power_off')
+    g.emit('MOV', at('shutdown_reason', { size: 32 }), 1).jmp('power_off')
+  })
+  writeFileSync(join(home, 'hello.elf'), guest)
+  const following = finished(startXt(home, ['create', '-q', '-F', cfg], 'ignore'))
+  const answer = async (key: string) => {
+    const console = startXt(home, ['console', 'hello'], 'pipe')
+    const shown = finished(console)
+    console.stdin?.end(key)
+    t.match(await shown, { status: 0, stdout: /^reboot\? / })
+  }
+  for (const [number, key] of [
+    ['1', 'r'],
+    ['2', 'x'],
+  ] as const) {
+    await until(`domain ${number}`, async () => (await xt(home, 'domname', number)).stdout === 'hello\n')
+    await answer(key)
+  }
+  const { status, stderr } = await following
+  t.equal(status, 0)
+  t.equal(
+    stderr.replace(/pid \d+/g, 'pid P'),
+    `Waiting for domain hello (domid 1) to die [pid P]
+Domain 1 has shut down, reason code 1 0x1
+Action for shutdown reason code 1 is restart
+Domain 1 needs to be cleaned up: destroying the domain
+Done. Rebooting now
+Waiting for domain hello (domid 2) to die [pid P]
+Domain 2 has shut down, reason code 0 0x0
+Action for shutdown reason code 0 is destroy
+Domain 2 needs to be cleaned up: destroying the domain
+Done. Exiting now
+`,
   )
-  const child = startXt(home, ['create', cfg], 'ignore')
+  t.same(left(home), [])
+})
+
+t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
+  const { home, cfg } = lab(t)
+  const plugin = join(home, 'slow.ts')
+  writeFileSync(
+    plugin,
+    `import { definePlugin } from 'xt/plugin'
+     import { z } from 'zod'
+     const setup = () => ({ attach: () => new Promise(() => {}) })
+     export default definePlugin({ name: 'slow', api: 1, config: z.strictObject({}), setup })`,
+  )
+  const child = startXt(home, ['create', cfg, `plugins=["${plugin}"]`], 'ignore')
   const result = finished(child)
   await until('it is under way', () => existsSync(join(home, 'run', 'names', 'hello')))
   child.kill('SIGINT')
