@@ -14,7 +14,7 @@ export function generatedFiles(): ReadonlyMap<string, string> {
   return new Map([
     [
       'config-schema/domain.json',
-      jsonSchema(domainSchema, 'output', 'A domain as `xt config show --json` prints it'),
+      jsonSchema(domainSchema, 'output', 'The configuration of a domain as the engine gets it'),
     ],
     [
       'config-schema/settings.json',
@@ -51,8 +51,8 @@ A guest is described by a file in xl's language: \`name = value\`, one setting a
 single or double quotes, numbers, lists in brackets, \`+=\` appends, \`#\` starts a comment. Settings on the command line
 (\`xt create web.cfg 'memory = 512'\`) come after the file and so win.
 
-\`xt config check FILE\` names everything that is wrong or doubtful at once. \`xt create -n FILE\` prints what \`xl -N create\`
-prints, \`xt config show FILE --json\` what xt makes of it (its schema is \`config-schema/domain.json\`).
+\`xt create -n FILE\` starts nothing: it names everything that is wrong or doubtful at once, with line and column, and prints
+what \`xl -N create\` prints. The shape that the engine gets is described by \`config-schema/domain.json\`.
 
 ## Where xt is kinder, or stricter, than xl
 

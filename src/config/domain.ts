@@ -63,7 +63,7 @@ export function readDomain(
   return { libxl, warnings: problems.sorted() }
 }
 
-/** Everything that is wrong or doubtful, for `xt config check`: never throws. */
+/** Everything that is wrong or doubtful, errors and warnings alike: never throws for a text. */
 export function checkDomain(
   text: string,
   sourceName: string,

@@ -1,5 +1,5 @@
 /**
- * Problems for people, as `xt config check` prints them: FILE:LINE:COLUMN first so that editors find it, then the
+ * Problems for people: FILE:LINE:COLUMN first so that editors find it, then the
  * line of the file with the matter underlined, then what to do. Pure.
  *
  *   web.cfg:3:10: error: `memory' takes a number, not `512M'; ignored
