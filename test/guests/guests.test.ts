@@ -8,7 +8,7 @@ import { runGuest } from './run.ts'
 
 t.setTimeout(600_000)
 
-/** Claims that do not hold yet, and why. Shown, without failing the run. */
+/** Claims that do not hold yet, and why: listed, not run. A row goes when its cause is mended. */
 const NOT_YET: Readonly<Record<string, string>> = {
   'non-canonical': 'a non-canonical address by rBP or rSP raises #GP instead of #SS',
   'single-step': 'TF and the debug registers have no effect',

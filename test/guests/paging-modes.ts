@@ -2,7 +2,7 @@
 import { label, mem } from '../../src/plugins/cpu-software/isa/assemble.ts'
 import { type GuestBuilder, microGuest } from '../../src/testkit/micro-guests/guest.ts'
 import { PLAYGROUND, SELECTOR } from '../../src/testkit/micro-guests/layout.ts'
-import { emitDataSegments, emitLongMode } from '../../src/testkit/micro-guests/runtime.ts'
+import { emitDataSegments, emitLongMode } from '../../src/testkit/micro-guests/start.ts'
 
 const PG = 31
 const EFER = 0xc0000080

@@ -11,7 +11,8 @@ import { Assembler, at, label, mem } from '../../plugins/cpu-software/isa/assemb
 import type { Argument, RegisterName } from '../../plugins/cpu-software/isa/operand.ts'
 import { defineZeroed, emitDescriptors, LOAD_ADDRESS, PLAYGROUND, SELECTOR } from './layout.ts'
 import { pvhElf } from './pvh-elf.ts'
-import { emitRoutines, emitStart } from './runtime.ts'
+import { emitRoutines } from './runtime.ts'
+import { emitStart } from './start.ts'
 
 export interface MicroGuest {
   /** File name without extension. */

@@ -6,7 +6,7 @@ import { Assembler, at, label, mem } from '../../plugins/cpu-software/isa/assemb
 import type { Argument } from '../../plugins/cpu-software/isa/operand.ts'
 import type { GuestBuilder } from './guest.ts'
 import { SELECTOR } from './layout.ts'
-import { emitDataSegments, emitLongMode } from './runtime.ts'
+import { emitDataSegments, emitLongMode } from './start.ts'
 
 const BASE = 0xfee00000 | 0
 export const LAPIC = {
