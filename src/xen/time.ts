@@ -70,6 +70,12 @@ export class Clocks {
     Atomics.store(i32, version, (before | 1) + 1)
   }
 
+  /** UTC in nanoseconds at system time 0. */
+  setWallclock(ns: bigint): void {
+    this.#state.setBig('wallclockNs', ns)
+    this.publishWallclock()
+  }
+
   /** Writes UTC at system time 0 into shared_info, in the layout in force. */
   publishWallclock(): void {
     const state = this.#state

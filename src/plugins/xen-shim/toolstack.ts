@@ -34,7 +34,8 @@ export function buildDomain(memory: MachineMemory, vm: VmInfo, settings: XenShim
     uuid: uuidBytes(vm.uuid),
     vcpus: vm.maxVcpus,
     tscKhz: TSC_KHZ,
-    wallclockNs: BigInt(Date.now()) * 1_000_000n,
+    // Set when the boot vCPU runs: only then both clocks are known together.
+    wallclockNs: 0n,
     maxPort: settings.maxEventChannels,
     perVcpuUpcall: settings.upcall === 'per-vcpu',
   })

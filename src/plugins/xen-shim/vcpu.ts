@@ -18,8 +18,13 @@ function createXenExits(vcpu: Vcpu): VcpuExits {
   const call = new Call(domain, vcpu, lines)
   const { index } = vcpu
   const raise = (vector: number) => vcpu.raiseVector(index, vector)
+  /** Only the boot vCPU's thread knows both clocks at the same moment; it sets the wall clock when it first runs. */
+  let wallclockDue = index === 0
 
   return {
+    reset: () => {
+      wallclockDue = index === 0
+    },
     hypercall: (nr) => hypercall(call, nr),
     cpuid: (leaf, subleaf, out) => xenCpuid(domain, index, leaf, subleaf, out),
     // Write only: reads as zero.
@@ -36,7 +41,12 @@ function createXenExits(vcpu: Vcpu): VcpuExits {
     pendingVector: () => domain.upcall.pendingVector(index, raise),
     lapicEnabled: () => domain.upcall.lapicEnabled(index),
     runstate: (state, nowNs) => {
-      if (state === 'running') domain.evtchn.endPoll(index)
+      if (state === 'running') {
+        domain.evtchn.endPoll(index)
+        if (wallclockDue)
+          domain.clocks.setWallclock(BigInt(Date.now()) * 1_000_000n - BigInt(Math.floor(nowNs)))
+        wallclockDue = false
+      }
       if (domain.state.getVcpu(index, 'runstate') !== RUNSTATE[state])
         domain.runstate.change(index, state, nowNs)
     },

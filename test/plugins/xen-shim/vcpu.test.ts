@@ -82,3 +82,20 @@ t.test("Xen's leaves are served and a LAPIC that comes on gets what waits", asyn
     { vcpu: 1, vector: 0xf3 },
   ])
 })
+
+t.test('the wall clock is set when the boot vCPU first runs: UTC at system time 0', async (t) => {
+  const domain = testDomain({ wallclockNs: 0n })
+  const exits = createXenExits(new FakeVcpu(domain, 0))
+  const before = Date.now()
+  exits.runstate!('running', 5e9)
+  const first = domain.state.getBig('wallclockNs')
+  const utcMs = Number((first + 5_000_000_000n) / 1_000_000n)
+  t.ok(utcMs >= before && utcMs <= Date.now())
+  exits.runstate!('blocked', 9e9)
+  exits.runstate!('running', 99e9)
+  t.equal(domain.state.getBig('wallclockNs'), first, 'once')
+  exits.reset!()
+  exits.runstate!('blocked', 100e9)
+  exits.runstate!('running', 101e9)
+  t.not(domain.state.getBig('wallclockNs'), first, 'and again for a guest that starts anew')
+})
