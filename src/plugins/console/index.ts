@@ -2,18 +2,12 @@
  * The console plugin: what the guest prints is kept and shown, what is typed reaches the guest.
  *
  * backend.ts is the ring service, port.ts and log-file.ts the host side, scrollback.ts lies between them,
- * device.ts knows the settings and xenstore nodes.
+ * device.ts knows the settings and the place in xenstore.
  */
 import { gref } from '../../base/brand.ts'
 import { definePlugin } from '../../engine/plugin.ts'
 import { ConsoleBackend } from './backend.ts'
-import {
-  consoleBackendPath,
-  consoleFrontendPath,
-  consoleSettings,
-  removePrimaryConsole,
-  writePrimaryConsole,
-} from './device.ts'
+import { consoleBackendPath, consoleFrontendPath, consoleSettings } from './device.ts'
 import { ConsoleLog } from './log-file.ts'
 import { ConsolePort } from './port.ts'
 import { Scrollback } from './scrollback.ts'
@@ -25,7 +19,7 @@ export default definePlugin({
   name: 'console',
   api: 1,
   config: consoleSettings,
-  requires: ['pvBus', 'xenstore'],
+  requires: ['pvBus'],
   setup(ctx) {
     const { config, log } = ctx
     const guest = ctx.vm.domid
@@ -48,7 +42,6 @@ export default definePlugin({
       async attach() {
         const xenhost = ctx.use('pvBus').xenhost(consoleBackendPath(guest))
         const otherend = { domid: guest, frontendPath: consoleFrontendPath(guest) }
-        await writePrimaryConsole(ctx.use('xenstore'), guest, socket)
         await file?.open()
         await port.listen(socket)
         backend = new ConsoleBackend(xenhost, otherend, RESERVED_CONSOLE, sink, log)
@@ -63,7 +56,6 @@ export default definePlugin({
         await backend?.disconnect()
         await port.close()
         await file?.close()
-        await removePrimaryConsole(ctx.use('xenstore'), guest)
       },
     }
   },
