@@ -51,8 +51,8 @@ A guest is described by a file in xl's language: \`name = value\`, one setting a
 single or double quotes, numbers, lists in brackets, \`+=\` appends, \`#\` starts a comment. Settings on the command line
 (\`xt create web.cfg 'memory = 512'\`) come after the file and so win.
 
-\`xt create -n FILE\` starts nothing: it names everything that is wrong or doubtful at once, with line and column, and prints
-what \`xl -N create\` prints. The shape that the engine gets is described by \`config-schema/domain.json\`.
+\`xt create -n FILE\` starts nothing: it names what is doubtful, with line and column, and prints what \`xl -N create\`
+prints. The shape that the engine gets is described by \`config-schema/domain.json\`.
 
 ## Where xt is kinder, or stricter, than xl
 

@@ -28,7 +28,7 @@ interface XlDomain {
 }
 
 const ENTRY = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 60_000
 
 export async function runXl({ input }: Case): Promise<Outcome> {
   const { args, domains } = input as { args: string[]; domains: XlDomain[] }

@@ -5,7 +5,6 @@
  * status where xl has another than 1.
  */
 import { defineErrors, XtError } from '../base/errors.ts'
-import type { ConfigProblem } from './problem.ts'
 
 export const configErrors = defineErrors({
   XT_CONFIG_LEXICAL: {
@@ -226,6 +225,29 @@ function numberAdvice(text: string): string {
   if (/^\d+\s*[kmgt]b?$/i.test(text)) return 'Sizes are plain numbers, in MiB unless the key says otherwise.'
   if (/^(yes|no|true|false|on|off)$/i.test(text)) return 'Booleans are written 1 and 0.'
   return 'Numbers are decimal, 0x hexadecimal or 0 octal.'
+}
+
+export type ProblemCode = keyof typeof configErrors.rows
+
+/** One thing that is wrong, or doubtful, in a configuration: what, where, and the line it stands in. Plain data. */
+export interface ConfigProblem {
+  /** A note says that a key has no effect; it is never more than a note. */
+  readonly severity: 'error' | 'warning' | 'note'
+  readonly code: ProblemCode
+  readonly message: string
+  readonly hint?: string
+  /** The file name as given, or `command line`. */
+  readonly source: string
+  /** Both count from 1. */
+  readonly line: number
+  readonly column: number
+  /** The piece of text that is the matter, as xl's messages quote it; may be empty (the end of the text). */
+  readonly near: string
+  /** The line, cut to a readable length, and where in it (in characters from 0) the matter starts. */
+  readonly excerpt: string
+  readonly caret: number
+  /** Offset in the parsed text, for sorting. */
+  readonly at: number
 }
 
 /** A configuration that cannot be used. `problems` holds every error and warning, in order of their places. */

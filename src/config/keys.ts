@@ -32,7 +32,7 @@ export interface KeyRow {
 export interface Put {
   readonly path: readonly string[]
   /** How numbers are kept; strings, lists of strings and booleans need no word. */
-  readonly as: 'plain' | 'int' | 'uint32' | 'memkb' | 'long'
+  readonly as: 'plain' | 'int' | 'uint32' | 'memkb'
   /** The only guest type for which xl reads it. */
   readonly only?: 'hvm' | 'pvh' | 'pv'
 }

@@ -1,32 +1,10 @@
-/**
- * One thing that is wrong, or doubtful, in a configuration: what, where, and the line it stands in.
- * Plain data; the printers here are pure.
- */
-import { configErrors } from './errors.ts'
+/** Collects what is wrong, or doubtful, in a configuration, each thing with its place and the line it stands in. Pure. */
+import { type ConfigProblem, configErrors, type ProblemCode } from './errors.ts'
 import type { Source } from './xl/source.ts'
 
-type Rows = typeof configErrors.rows
-export type ProblemCode = keyof Rows
+export type { ConfigProblem, ProblemCode } from './errors.ts'
 
-export interface ConfigProblem {
-  /** A note says that a key has no effect; it is never more than a note. */
-  readonly severity: 'error' | 'warning' | 'note'
-  readonly code: ProblemCode
-  readonly message: string
-  readonly hint?: string
-  /** The file name as given, or `command line`. */
-  readonly source: string
-  /** Both count from 1. */
-  readonly line: number
-  readonly column: number
-  /** The piece of text that is the matter, as xl's messages quote it; may be empty (the end of the text). */
-  readonly near: string
-  /** The line, cut to a readable length, and where in it (in characters from 0) the matter starts. */
-  readonly excerpt: string
-  readonly caret: number
-  /** Offset in the parsed text, for sorting. */
-  readonly at: number
-}
+type Rows = typeof configErrors.rows
 
 /** Collects the problems of one text. */
 export class Problems {

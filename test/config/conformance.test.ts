@@ -53,7 +53,7 @@ t.test('configurations and specs are understood as the real xl understands them'
   )
 })
 
-t.test('the commands that exist print and end as the real xl does', async (t) => {
+t.test('the commands that exist print and end as the real xl does', { timeout: 240_000 }, async (t) => {
   const results = await runFolder(CASES, COMMAND_GROUPS)
   t.equal(results.length, 25)
   const failed = results.filter(({ verdict, test }) => verdict === 'failed' && !NOT_THERE_YET.has(test.name))
