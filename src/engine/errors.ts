@@ -94,6 +94,11 @@ export const errors = defineErrors({
     message: (mib: number, vcpus: number) => `cannot make a machine of ${mib} MiB with ${vcpus} vCPUs`,
     hint: 'Memory is limited to about 3.5 GiB, less with many vCPUs.',
   },
+  XT_CPU_UNAVAILABLE: {
+    title: 'A CPU backend that this xt does not have',
+    message: (cpu: string) => `cpu="${cpu}": this xt has no such CPU backend`,
+    hint: 'Leave cpu= out, or say cpu="software": it runs everywhere.',
+  },
   XT_KERNEL_MISSING: {
     title: 'The configuration names no kernel',
     message: () => 'Neither kernel nor bootloader specified',

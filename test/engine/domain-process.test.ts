@@ -40,3 +40,12 @@ t.test('a setting that the example does not know is refused with its name', asyn
     message: /settings of plugin hello: .*greetings/,
   })
 })
+
+t.test('a CPU backend that is not there is refused with what to say instead', async (t) => {
+  const { paths, config } = lab(t)
+  await t.rejects(launchDomain(config({ cpu: 'kvm' }), { paths }), {
+    code: 'XT_CPU_UNAVAILABLE',
+    hint: /cpu="software"/,
+    exit: 3,
+  })
+})
