@@ -11,7 +11,7 @@ const MAPS = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]]
 
 /** Each prefix list with all ModRM bytes. */
 const FULL: Record<Mode, number[][]> = { 64: [[], [0x66]], 32: [[]], 16: [[]] }
-/** And these with memory operands of each kind and every third register pair. */
+/** And these with a few ModRM bytes for each /digit. */
 const SAMPLED: Record<Mode, number[][]> = {
   64: [
     [0xf3], [0xf2], [0x48], [0x41], [0x44], [0x42], [0x40], [0x4f], [0x66, 0x48], [0xf3, 0x48], [0xf2, 0x4c], [0x67], [0xf0], [0xf0, 0x48],
@@ -20,9 +20,12 @@ const SAMPLED: Record<Mode, number[][]> = {
   32: [[0x66], [0xf3], [0xf2], [0x67], [0xf0], [0x66, 0xf2], [0x36], [0x65], [0x64, 0x3e], [0xf0, 0x66]],
   16: [[0x66], [0xf3], [0xf2], [0x67], [0xf0], [0x26], [0x66, 0x67]],
 } // biome-ignore format: a table
-const MODRM_KINDS = Array.from({ length: 256 }, (_, modrm) => modrm).filter((modrm) =>
-  modrm < 0xc0 ? [4, 5].includes(modrm & 7) : modrm % 3 === 0,
-)
+const MODRM_KINDS = [0, 1, 2, 3, 4, 5, 6, 7].flatMap((reg) => [
+  // Memory with mod 0, 1, 2 in turn and SIB or RIP; two registers.
+  ((reg % 3) << 6) | (reg << 3) | (4 + (reg & 1)),
+  0xc0 | (reg << 3) | reg,
+  0xc0 | (reg << 3) | (7 - reg),
+])
 
 /** iced has no case for these: processors exchange with R8 when REX.B is there, tried on one. */
 const isExchangeWithR8 = (difference: string) => /^XCHG .*: iced says Pause$/.test(difference)
