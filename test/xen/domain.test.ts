@@ -58,7 +58,7 @@ t.test("the clock's factor gives nanoseconds for any TSC frequency", async (t) =
         const shifted = shift < 0 ? BigInt(ticks) >> BigInt(-shift) : BigInt(ticks) << BigInt(shift)
         const ns = Number((shifted * BigInt(mul)) >> 32n)
         const exact = (ticks * 1e6) / khz
-      // The shift and the product each round down once.
+        // The shift and the product each round down once.
         return mul >= 0x7fffffff && mul < 2 ** 32 && Math.abs(ns - exact) <= exact / 1e6 + 2 * (1e6 / khz) + 2
       },
     ),

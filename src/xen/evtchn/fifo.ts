@@ -90,7 +90,9 @@ export class Fifo implements Delivery {
     const before = Atomics.or(state.i32, word, PENDING)
     if ((before & (MASKED | LINKED)) === 0) {
       const priority = state.getPort(port, 'priority')
-      const isHead = withLock(state.i32, state.domain('fifoLock'), () => this.#append(port, word, vcpu, priority))
+      const isHead = withLock(state.i32, state.domain('fifoLock'), () =>
+        this.#append(port, word, vcpu, priority),
+      )
       if (isHead) this.#makeReady(vcpu, priority)
     }
     return (before & PENDING) === 0
@@ -106,7 +108,8 @@ export class Fifo implements Delivery {
     // A port that was the tail of its old queue: that queue is empty now, its tail must not be linked to.
     const oldVcpu = state.getPort(port, 'lastVcpu')
     const oldPriority = state.getPort(port, 'lastPriority')
-    if (state.getVcpu(oldVcpu, 'fifoTail', oldPriority) === port) state.setVcpu(oldVcpu, 'fifoTail', 0, oldPriority)
+    if (state.getVcpu(oldVcpu, 'fifoTail', oldPriority) === port)
+      state.setVcpu(oldVcpu, 'fifoTail', 0, oldPriority)
     state.setPort(port, 'lastVcpu', vcpu)
     state.setPort(port, 'lastPriority', priority)
     const tail = state.getVcpu(vcpu, 'fifoTail', priority)

@@ -20,7 +20,12 @@ import {
 } from '../../../src/xen/abi/struct.ts'
 
 const pair = struct('pair', 'x.h', { small: u8('first'), wide: u64('second') })
-const outer = struct('outer', 'x.h', { tag: u16(), inner: pair.in('nested'), list: array(u32(), 3), word: ulong() })
+const outer = struct('outer', 'x.h', {
+  tag: u16(),
+  inner: pair.in('nested'),
+  list: array(u32(), 3),
+  word: ulong(),
+})
 
 t.test('fields are aligned naturally, and to 4 bytes at most for a 32-bit guest', async (t) => {
   t.strictSame(pair.x64.offsets, { small: 0, wide: 8 })
@@ -100,22 +105,28 @@ t.test('whatever is written is read back, by any mix of fields, for both ABIs', 
     [u64(), fc.bigInt({ min: 0n, max: (1n << 64n) - 1n })],
     [ulong(), fc.bigInt({ min: 0n, max: (1n << 32n) - 1n })],
   ]
-  const field = fc.nat(kinds.length - 1).chain((n) => kinds[n]![1].map((value) => ({ type: kinds[n]![0], value })))
+  const field = fc
+    .nat(kinds.length - 1)
+    .chain((n) => kinds[n]![1].map((value) => ({ type: kinds[n]![0], value })))
   fc.assert(
-    fc.property(fc.array(field, { minLength: 1, maxLength: 12 }), fc.constantFrom(64 as const, 32 as const), (list, abi) => {
-      const fields = Object.fromEntries(list.map(({ type }, i) => [`f${i}`, type]))
-      const values = Object.fromEntries(list.map(({ value }, i) => [`f${i}`, value]))
-      const layout = struct('any', '', fields).for(abi)
-      const image = layout.bytes(values as never)
-      t.strictSame(layout.copy(new DataView(image.buffer)), values)
-      let end = 0
-      for (const [name, type] of Object.entries(fields)) {
-        const at = layout.offsets[name]!
-        if (at < end || at % type.align(abi) !== 0) return false
-        end = at + type.size(abi)
-      }
-      return layout.size >= end && layout.size % layout.align === 0
-    }),
+    fc.property(
+      fc.array(field, { minLength: 1, maxLength: 12 }),
+      fc.constantFrom(64 as const, 32 as const),
+      (list, abi) => {
+        const fields = Object.fromEntries(list.map(({ type }, i) => [`f${i}`, type]))
+        const values = Object.fromEntries(list.map(({ value }, i) => [`f${i}`, value]))
+        const layout = struct('any', '', fields).for(abi)
+        const image = layout.bytes(values as never)
+        t.strictSame(layout.copy(new DataView(image.buffer)), values)
+        let end = 0
+        for (const [name, type] of Object.entries(fields)) {
+          const at = layout.offsets[name]!
+          if (at < end || at % type.align(abi) !== 0) return false
+          end = at + type.size(abi)
+        }
+        return layout.size >= end && layout.size % layout.align === 0
+      },
+    ),
   )
 })
 
