@@ -27,6 +27,15 @@ export interface Result {
   readonly verdict: 'passed' | 'failed' | 'different'
 }
 
+const AT_ONCE = navigator.hardwareConcurrency
+
+async function judge(group: string, test: Case): Promise<Result> {
+  const outcome = await runCase(test)
+  const verdict = compare(test, outcome)
+  const deliberate = verdict === 'failed' && isDeliberate(test, outcome)
+  return { group, test, outcome, verdict: deliberate ? 'different' : verdict }
+}
+
 /** Runs all cases of a folder, or those of some groups. */
 export async function runFolder(dir: string, groups: readonly string[] = []): Promise<readonly Result[]> {
   const results: Result[] = []
@@ -35,15 +44,11 @@ export async function runFolder(dir: string, groups: readonly string[] = []): Pr
     .sort()) {
     const group = basename(file, '.json')
     if (groups.length > 0 && !groups.includes(group)) continue
-    for (const test of JSON.parse(readFileSync(join(dir, file), 'utf8')) as Case[]) {
-      const outcome = await runCase(test)
-      const verdict = compare(test, outcome)
-      results.push({
-        group,
-        test,
-        outcome,
-        verdict: verdict === 'failed' && isDeliberate(test, outcome) ? 'different' : verdict,
-      })
+    const cases = JSON.parse(readFileSync(join(dir, file), 'utf8')) as Case[]
+    // Commands are processes of their own: as many at once as there are processors.
+    for (let at = 0; at < cases.length; at += AT_ONCE) {
+      const some = cases.slice(at, at + AT_ONCE)
+      results.push(...(await Promise.all(some.map((test) => judge(group, test)))))
     }
   }
   return results
