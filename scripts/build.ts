@@ -1,5 +1,5 @@
 /**
- * `npm run build`: src to dist, oclif.manifest.json, the guest of examples/hello.cfg.
+ * `npm run build`: src to dist, oclif.manifest.json, the guest of examples/hello.cfg, the CPU's interpreter.
  *
  *     node scripts/build.ts [--if-stale]
  *
@@ -30,6 +30,7 @@ export function build(): number {
     ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'],
     ['scripts/manifest.ts'],
     ['scripts/build-hello.ts', 'dist/hello.elf'],
+    ['scripts/build-interpreter.ts', 'dist/plugins/cpu-software'],
   ] as const
   for (const [program, ...args] of steps) {
     const result = spawnSync(process.execPath, [join(root, program), ...args], {

@@ -3,7 +3,6 @@
  *
  * The interpreter is compiled once, optimised, while the rest of the domain is set up, and shared by all threads.
  */
-import v8 from 'node:v8'
 import { Worker } from 'node:worker_threads'
 import { z } from 'zod'
 import type { Log } from '../../base/log.ts'
@@ -16,9 +15,8 @@ import {
   type VcpuStartState,
   type Vcpus,
 } from '../../engine/plugin.ts'
-import { buildCore } from './core.ts'
-import type { CoreModules } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
+import { compileInterpreter } from './interpreter.ts'
 import { startFlat } from './reset.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
 import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
@@ -26,20 +24,6 @@ import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 const STATE_NAMES = Object.fromEntries(
   Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
 ) as Record<number, VcpuInfo['state']>
-
-/** Compiles the interpreter. Its core is optimised at once: it would spend its first seconds in baseline code otherwise. */
-export function compileCore(): CoreModules {
-  const bytes = buildCore()
-  const rest = new WebAssembly.Module(bytes.rest)
-  v8.setFlagsFromString('--no-liftoff')
-  v8.setFlagsFromString('--no-wasm-lazy-compilation')
-  try {
-    return { core: new WebAssembly.Module(bytes.core), rest }
-  } finally {
-    v8.setFlagsFromString('--liftoff')
-    v8.setFlagsFromString('--wasm-lazy-compilation')
-  }
-}
 
 class SoftwareVcpus implements Vcpus, AsyncDisposable {
   readonly #memory: MachineMemory
@@ -69,7 +53,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   }
 
   async launch(exits: FrozenExits): Promise<void> {
-    const modules = compileCore()
+    const modules = await compileInterpreter()
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
     const ready = Array.from({ length: layout.vcpus }, (_, index) => {
@@ -138,9 +122,14 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
     const { i32, u32, layout } = this.#memory
     return Array.from({ length: layout.vcpus }, (_, index) => {
       const word = (n: number) => controlWord(this.#memory, index, n)
+      let state = Atomics.load(i32, word(CONTROL_WORD.state))
+      // A parked vCPU that was not up before is still not up.
+      const before = Atomics.load(i32, word(CONTROL_WORD.stateBeforePark))
+      if (state === VCPU_STATE.parked && (before === VCPU_STATE.offline || before === VCPU_STATE.down))
+        state = before
       return {
         index,
-        state: STATE_NAMES[Atomics.load(i32, word(CONTROL_WORD.state))] ?? 'offline',
+        state: STATE_NAMES[state] ?? 'offline',
         ranNs: u32[word(CONTROL_WORD.ranNsLow)]! + u32[word(CONTROL_WORD.ranNsHigh)]! * 2 ** 32,
       }
     })

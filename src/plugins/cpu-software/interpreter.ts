@@ -1,0 +1,39 @@
+/**
+ * The compiled interpreter: from the files that the build wrote beside this module, or made on the spot when xt
+ * runs from its sources.
+ */
+import { readFile } from 'node:fs/promises'
+import v8 from 'node:v8'
+import type { CoreBytes } from './core.ts'
+import type { CoreModules } from './cpu.ts'
+
+/** Files that `npm run build` puts beside the built module. */
+export const INTERPRETER_FILES = { core: 'interpreter-core.wasm', rest: 'interpreter-rest.wasm' } as const
+
+async function bytes(): Promise<CoreBytes> {
+  if (import.meta.url.endsWith('.ts')) {
+    const { buildCore } = await import('./core.ts')
+    return buildCore()
+  }
+  const read = (name: string) => readFile(new URL(`./${name}`, import.meta.url))
+  const [core, rest] = await Promise.all([read(INTERPRETER_FILES.core), read(INTERPRETER_FILES.rest)])
+  return { core, rest }
+}
+
+/**
+ * Compiles off this thread. The core is optimised at once (it would spend its first seconds in baseline code
+ * otherwise); the rest is compiled function by function when first called.
+ */
+export async function compileInterpreter(): Promise<CoreModules> {
+  const { core, rest } = await bytes()
+  const restModule = await WebAssembly.compile(rest)
+  // Flags of the whole process; nothing else compiles WebAssembly while they are set.
+  v8.setFlagsFromString('--no-liftoff')
+  v8.setFlagsFromString('--no-wasm-lazy-compilation')
+  try {
+    return { core: await WebAssembly.compile(core), rest: restModule }
+  } finally {
+    v8.setFlagsFromString('--liftoff')
+    v8.setFlagsFromString('--wasm-lazy-compilation')
+  }
+}
