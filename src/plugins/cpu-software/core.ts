@@ -21,8 +21,11 @@ import {
   JUMP_CACHE,
   JUMP_ENTRIES,
   JUMP_ENTRY,
+  JUMP_OFFSET,
   LARGE_MARKS,
   LARGE_MARKS_BYTES,
+  NO_JUMP,
+  NO_JUMP_BYTE,
   OUTCOME,
   STATE,
   TLB_BYTES,
@@ -76,8 +79,9 @@ export function fixedLayout(): { physmap: number; physmapFrames: number; pageFla
   return { physmap, physmapFrames: PHYSMAP_FRAMES, pageFlags }
 }
 
-const jumpSlot = (state: Expr, target: Expr): Expr =>
-  add32(state, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP_ENTRY))))
+/** The entry's address but for JUMP_OFFSET; each privilege has a cache, found from its TLB. */
+const jumpSlot = (tlb: Expr, target: Expr): Expr =>
+  add32(tlb, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP_ENTRY))))
 
 /** What the rest imports of the core, with parameter and result types. */
 const SHARED = {
@@ -124,11 +128,12 @@ function buildMain(): Uint8Array {
   // Every tag of both TLBs, of the jump cache, and the large-page marks.
   const flush = m.function(['i32'], [], (f) => {
     const at = (offset: number) => add32(f.param(0), i32(offset))
-    f.fill(at(TLB_SUPERVISOR), i32(255), i32(2 * TLB_BYTES + JUMP_BYTES))
+    f.fill(at(TLB_SUPERVISOR), i32(255), i32(2 * TLB_BYTES))
+    f.fill(at(JUMP_CACHE), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES))
     f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
   })
   const flushJumps = m.function(['i32'], [], (f) =>
-    f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(255), i32(JUMP_BYTES)),
+    f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES)),
   )
   m.export('run', run)
   m.export('flush', flush)
@@ -199,9 +204,9 @@ function emitFind(m: ModuleWriter, translate: number, decode: number): number {
       f.set(uop, f.call(decode, 'i32'))
       f.if(not32(f.get(uop)), () => f.return(i32(0)))
     })
-    const jump = f.keep(jumpSlot(state, target))
-    f.store64(8, jump, target, JUMP_CACHE)
-    f.store32(4, jump, f.get(uop), JUMP_CACHE + 8)
+    const jump = f.keep(jumpSlot(load32(4, state, STATE.tlb), target))
+    f.store64(8, jump, target, JUMP_OFFSET)
+    f.store32(4, jump, f.get(uop), JUMP_OFFSET + 8)
     f.return(f.get(uop))
   })
 }
@@ -244,10 +249,10 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
       f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
       f.br(enter)
     })
-    const slot = f.keep(jumpSlot(state, f.get(target)))
+    const slot = f.keep(jumpSlot(f.get(tlb), f.get(target)))
     f.if(
-      eq(load64(8, slot, JUMP_CACHE), f.get(target)),
-      () => f.set(uop, load32(4, slot, JUMP_CACHE + 8)),
+      eq(load64(8, slot, JUMP_OFFSET), f.get(target)),
+      () => f.set(uop, load32(4, slot, JUMP_OFFSET + 8)),
       () => {
         f.set(uop, f.call(parts.find, 'i32', state, f.get(target)))
         f.if(not32(f.get(uop)), () => {
@@ -369,7 +374,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
     },
     stale: () => {
       f.set(v.target, ripHere())
-      f.store64(8, jumpSlot(state, f.get(v.target)), i64(-1), JUMP_CACHE)
+      f.store64(8, jumpSlot(tlb, f.get(v.target)), i64(NO_JUMP), JUMP_OFFSET)
       f.br(jump)
     },
     absolute: () => {
@@ -411,8 +416,8 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.store32(2, uop, i32(SPECIAL.stale), UOP.handler)
       const slots = f.keep(load32(4, uop, UOP.link))
       f.store32(4, slots, i32(0))
-      const entry = jumpSlot(state, ripHere())
-      f.store64(8, entry, i64(-1), JUMP_CACHE)
+      const entry = jumpSlot(tlb, ripHere())
+      f.store64(8, entry, i64(NO_JUMP), JUMP_OFFSET)
       f.br(enter)
     },
   }

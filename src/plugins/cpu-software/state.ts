@@ -113,14 +113,22 @@ export const NO_TAG = -1n
 export const TLB_SUPERVISOR = STATE_BYTES
 export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES
 
-/** Jump cache: linear address (8 bytes, all ones for none) → micro-op (4 bytes). */
+/**
+ * Jump caches, one for each TLB and of the same size: what a supervisor may fetch, a user may not.
+ * Linear address (8 bytes, NO_JUMP for none) → micro-op (4 bytes).
+ */
 export const JUMP_ENTRIES = 4096
 export const JUMP_ENTRY = 16
 export const JUMP_CACHE = TLB_USER + TLB_BYTES
 export const JUMP_BYTES = JUMP_ENTRIES * JUMP_ENTRY
+/** From a TLB to its jump cache. */
+export const JUMP_OFFSET = JUMP_CACHE - TLB_SUPERVISOR
+/** What an empty entry is filled with: as an address not canonical, so that no jump can ever match it (all ones is one). */
+export const NO_JUMP_BYTE = 0x80
+export const NO_JUMP = BigInt.asIntN(64, 0x8080_8080_8080_8080n)
 
 /** Large-page marks: a bit per hashed 2 MiB region that has been entered into a TLB from a large page. */
-export const LARGE_MARKS = JUMP_CACHE + JUMP_BYTES
+export const LARGE_MARKS = JUMP_CACHE + 2 * JUMP_BYTES
 export const LARGE_MARKS_BYTES = 512
 
 /** Code tables: for each mode, one u32 per host page: address of the page's slots, 0 for none. */

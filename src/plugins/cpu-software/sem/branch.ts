@@ -1,9 +1,22 @@
 /** Near control transfer (SDM vol. 2: JMP Jcc JrCXZ LOOPcc CALL RET). Far transfers are in system/. */
-import { CONDITIONS, type Condition, type Meaning, type Vocabulary, type Width } from '../read/vocabulary.ts'
+import {
+  CONDITIONS,
+  type Condition,
+  type Meaning,
+  type Val,
+  type Vocabulary,
+  type Width,
+} from '../read/vocabulary.ts'
 import { moveStack, push } from './move.ts'
 
 /** In 64-bit code near branches are 64 bits wide whatever the prefix (Intel ignores 66h there). */
 const size = (s: Vocabulary, w: Width): Width => (s.long ? 64 : w)
+
+/** A target from a register or memory: one that is no canonical address is refused before anything changes. */
+const checked = (s: Vocabulary, target: Val): Val => {
+  if (s.long) s.when(s.ne(s.sar(s.shl(target, s.const(16)), s.const(16)), target), () => s.fault('GP'))
+  return target
+}
 
 const conditional: Record<string, Meaning> = {}
 for (const cc of CONDITIONS)
@@ -28,7 +41,7 @@ export const branch: Readonly<Record<string, Meaning>> = {
   LOOPE: loop('E'),
   LOOPNE: loop('NE'),
   'JMP:rel': { access: [], run: (s) => s.branch() },
-  'JMP:near': { access: ['r'], run: (s, w) => s.jump(s.read(0, size(s, w))) },
+  'JMP:near': { access: ['r'], run: (s, w) => s.jump(checked(s, s.read(0, size(s, w)))) },
   'CALL:rel': {
     access: [],
     run: (s, w) => {
@@ -39,7 +52,7 @@ export const branch: Readonly<Record<string, Meaning>> = {
   'CALL:near': {
     access: ['r'],
     run: (s, w) => {
-      const target = s.read(0, size(s, w))
+      const target = checked(s, s.read(0, size(s, w)))
       push(s, size(s, w), s.nextRip())
       s.jump(target)
     },
@@ -47,7 +60,7 @@ export const branch: Readonly<Record<string, Meaning>> = {
   'RET:near': {
     access: ['r'],
     run: (s, w) => {
-      const target = s.stackLoad(size(s, w), s.stackPointer())
+      const target = checked(s, s.stackLoad(size(s, w), s.stackPointer()))
       moveStack(s, size(s, w) / 8)
       s.jump(target)
     },
@@ -55,7 +68,7 @@ export const branch: Readonly<Record<string, Meaning>> = {
   'RET:near imm': {
     access: ['r'],
     run: (s, w) => {
-      const target = s.stackLoad(size(s, w), s.stackPointer())
+      const target = checked(s, s.stackLoad(size(s, w), s.stackPointer()))
       s.setStackPointer(s.add(s.stackPointer(), s.add(s.read(0, 16), s.const(size(s, w) / 8))))
       s.jump(target)
     },

@@ -61,9 +61,9 @@ export function deliverInterrupt(cpu: Cpu, vector: number): string | undefined {
   return failed === undefined ? undefined : deliverException(cpu, failed.vector, failed.error)
 }
 
-/** INT n, INT3, INTO: `rip` must already be that of the next instruction. Faults are raised as the instruction's own. */
-export function softwareInterrupt(cpu: Cpu, vector: number): void {
-  enter(cpu, vector, undefined, true, false)
+/** INT n, INT3, INTO and INT1: `rip` must already be that of the next instruction. Faults are raised as the instruction's own; only INT1 passes gates of any privilege. */
+export function softwareInterrupt(cpu: Cpu, vector: number, checked = true): void {
+  enter(cpu, vector, undefined, checked, false)
 }
 
 function attempt(
@@ -133,7 +133,9 @@ function enter(
   const conforming = (code.attributes & ATTRIBUTE.conforming) !== 0
   const cpl = conforming ? state.cpl : dpl
   const inner = cpl < state.cpl
-  const flags = state.flags
+  // A fault's image has RF set: the instruction is tried again without its breakpoint (SDM vol. 3, 17.3.1.1).
+  const isFault = !software && !external && vector !== EXCEPTION.DB
+  const flags = state.flags | (isFault ? FLAG.RF : 0)
   const before = {
     cs: state.selector(SEGMENT.CS),
     ss: state.selector(SEGMENT.SS),

@@ -194,13 +194,13 @@ const retf: AssistRun = (cpu, op) => {
 }
 
 const interrupt =
-  (vector: (op: AssistOp) => number): AssistRun =>
+  (vector: (op: AssistOp) => number, checked = true): AssistRun =>
   (cpu, op) => {
     const { state } = cpu
     const here = state.word('rip')
     state.setWord('rip', state.word('nextRip'))
     try {
-      softwareInterrupt(cpu, vector(op))
+      softwareInterrupt(cpu, vector(op), checked)
     } catch (fault) {
       state.setWord('rip', here)
       throw fault
@@ -236,7 +236,7 @@ export const far: Record<string, AssistRun> = {
   INT: interrupt((op) => op.imm & 255),
   INT3: interrupt(() => 3),
   INTO: (cpu, op) => (cpu.state.flags & FLAG.OF ? interrupt(() => 4)(cpu, op) : undefined),
-  INT1: interrupt(() => 1),
+  INT1: interrupt(() => 1, false),
   UD0: (cpu) => cpu.undefinedInstruction(),
   UD1: (cpu) => cpu.undefinedInstruction(),
   UD2: (cpu) => cpu.undefinedInstruction(),
