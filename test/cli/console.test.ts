@@ -3,6 +3,9 @@ import t, { type Test } from 'tap'
 import { FakeDomain, finished, root, startXt, xt, xtHome } from '../commands/fake-domain.ts'
 import { Terminal } from './terminal.ts'
 
+// Each command is a process of its own; a busy machine is slow at starting them.
+t.setTimeout(300_000)
+
 const DEV = join(root, 'bin', 'dev.js')
 
 /** A shell in which xt runs as a person would run it: `stty` tells afterwards whether the terminal is sane. */

@@ -1,6 +1,9 @@
 import t from 'tap'
 import { FakeDomain, UUID, xt, xtHome } from './fake-domain.ts'
 
+// Each command is a process of its own; a busy machine is slow at starting them.
+t.setTimeout(300_000)
+
 const HEADER = 'Name                                        ID   Mem VCPUs\tState\tTime(s)\n'
 const CON = 'con                                          1   256     1     -b----      37.4\n'
 

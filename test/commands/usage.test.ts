@@ -1,6 +1,9 @@
 import t from 'tap'
 import { xt, xtHome } from './fake-domain.ts'
 
+// Each command is a process of its own; a busy machine is slow at starting them.
+t.setTimeout(300_000)
+
 /** args, status and first line of standard error; statuses as recorded from xl 4.17. */
 const CASES: readonly (readonly [string, number, string])[] = [
   ['pause', 2, "'xt pause' requires at least 1 argument."],

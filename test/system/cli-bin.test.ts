@@ -6,6 +6,9 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { root } from '../commands/fake-domain.ts'
 
+// Each command is a process of its own; a busy machine is slow at starting them.
+t.setTimeout(300_000)
+
 /** What stands in for the built program: says what it got, and ends as it is told. */
 const PROGRAM = `
 export async function main(argv, { root }) {
