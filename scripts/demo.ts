@@ -47,8 +47,7 @@ async function interactive(words: readonly string[]): Promise<number> {
   stopOnSignal((signal) => child.kill(signal))
   const [status] = await once(child, 'close')
   if (stopped === undefined && status === 0 && isRunning()) {
-    process.stderr.write(`\nThe guest goes on running. \`npx xt console ${domain}\` returns to its shell, `)
-    process.stderr.write(`\`npx xt destroy ${domain}\` ends it.\n`)
+    process.stderr.write(`It goes on running; \`npx xt destroy ${domain}\` ends it.\n`)
     hasDetached = true
   }
   return status ?? 1
