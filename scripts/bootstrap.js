@@ -47,7 +47,7 @@ async function install() {
   const words = ['install', '--no-save', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']
   // As `npm run` names itself; a plain `node scripts/bootstrap.js` takes the npm of PATH.
   const npm = process.env.npm_execpath
-  const [program, ...before] = npm?.endsWith('.js') ? [process.execPath, npm] : ['npm']
+  const [program, ...before] = /npm-cli\.js$/.test(npm ?? '') ? [process.execPath, npm] : ['npm']
   const child = spawn(program, [...before, ...words, '--engine-strict=false'], {
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
