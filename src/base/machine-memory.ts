@@ -21,6 +21,8 @@ export const PAGE_SHIFT = 12
 const MiB = 1 << 20
 /** Guest-physical space the physmap covers: 16 GiB. Frames above hold nothing. */
 export const PHYSMAP_FRAMES = (16 * 1024 * MiB) / PAGE_SIZE
+/** Byte offset of a lock word that vCPUs share, for what the host cannot do atomically. In the unused first page. */
+export const MACHINE_LOCK = 65536 - 128
 /** Size of a vCPU's control block in bytes. */
 export const CONTROL_STRIDE = 256
 export const MAX_VCPUS = 128

@@ -4,11 +4,11 @@
  */
 
 import type { Log } from '../../base/log.ts'
-import { PAGE_SIZE } from '../../base/machine-memory.ts'
+import { MACHINE_LOCK, PAGE_SIZE } from '../../base/machine-memory.ts'
 import { CodeCache } from './block/code-cache.ts'
 import type { CpuState } from './cpu-state.ts'
 import { GUEST_FAULT } from './fault.ts'
-import { ACCESS, TRANSLATED } from './mmu/emit-mmu.ts'
+import { ACCESS, NOT_CANONICAL, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
 import {
@@ -30,6 +30,8 @@ import { MsrStore } from './system/msr.ts'
 export type Leave =
   | { readonly kind: 'poll' }
   | { readonly kind: 'halt' }
+  /** One more instruction runs before interrupts are looked at. */
+  | { readonly kind: 'shadow' }
   | { readonly kind: 'shutdown'; readonly why: string }
 
 /** What surrounds the CPU. */
@@ -50,6 +52,8 @@ export interface CpuHost {
   portOut(port: number, size: 1 | 2 | 4, value: number): void
   /** VMCALL, VMMCALL. False: #UD. */
   hypercall(): boolean
+  /** An interrupt may be delivered once the guest takes any. */
+  interruptWaits(): boolean
   /** The guest executed PAUSE. */
   spinning(): void
   /** Priority of the task, CR8. */
@@ -75,6 +79,9 @@ interface CoreExports {
   storeCommit(state: number): void
   segmentAddress(state: number, segment: number, offset: bigint, size: number, write: number): bigint
 }
+
+/** DR6.BS. */
+const DR6_SINGLE_STEP = 1n << 14n
 
 export class Cpu {
   readonly state: CpuState
@@ -163,27 +170,35 @@ export class Cpu {
     if (outcome !== OUTCOME.leave) throw new Error(`the interpreter ended with outcome ${outcome}`)
   }
 
-  /** One instruction with TF set, then #DB unless it ended in another exception or an INT. Undefined, or why the processor shuts down. */
-  step(): string | undefined {
+  /** Executes one instruction. Undefined, or why the processor shuts down. */
+  stepOver(): string | undefined {
     const linear = this.state.word('rip')
-    const host = this.#core.translate(this.#base, linear, ACCESS.execute) >>> 0
-    if (host <= TRANSLATED.device) {
-      if (host === TRANSLATED.device) this.recordFault(EXCEPTION.UD, 0)
-      return this.#deliver() === OUTCOME.jump ? undefined : (this.leave as { why: string }).why
+    this.leave = { kind: 'poll' }
+    const host = this.#core.translate(this.#base, BigInt.asIntN(64, linear), ACCESS.execute) >>> 0
+    if (host === TRANSLATED.device) this.recordFault(EXCEPTION.UD, 0)
+    const first = host > TRANSLATED.device ? this.code.decodeOne(linear, host / PAGE_SIZE) : 0
+    if (first === 0) this.#deliver()
+    else {
+      this.#stepping = true
+      try {
+        this.#enter(first)
+      } finally {
+        this.#stepping = false
+      }
     }
-    const first = this.code.decodeOne(linear, host / PAGE_SIZE)
-    this.#stepping = true
+    return this.#whyDown()
+  }
+  /** Set by `#enter` and `#deliver` behind the compiler's back. */
+  #whyDown(): string | undefined {
+    return this.leave.kind === 'shutdown' ? this.leave.why : undefined
+  }
+  /** One instruction with TF set, then #DB unless it ended in another exception or an INT. Undefined, or why the processor shuts down. */
+  trap(): string | undefined {
     this.entered = false
-    try {
-      if (first === 0) this.#deliver()
-      else this.#enter(first)
-    } finally {
-      this.#stepping = false
-    }
-    if (this.leave.kind === 'shutdown') return this.leave.why
-    if (this.entered) return undefined
-    const BS = 1n << 14n
-    this.setDebugRegister(6, this.debugRegister(6) | BS)
+    const why = this.stepOver()
+    if (why !== undefined || this.entered) return why
+    this.setDebugRegister(6, this.debugRegister(6) | DR6_SINGLE_STEP)
+    this.leave = { kind: 'poll' }
     return deliverException(this, EXCEPTION.DB, 0)
   }
 
@@ -207,13 +222,21 @@ export class Cpu {
   }
 
   #deliver(): number {
-    const vector = this.state.half('faultVector')
+    let vector = this.state.half('faultVector')
+    if (vector === NOT_CANONICAL) vector = this.#addressesStack() ? EXCEPTION.SS : EXCEPTION.GP
     const error = this.state.half('faultError')
     if (vector === EXCEPTION.PF) this.state.setWord('cr2', this.state.word('faultAddress'))
     const why = deliverException(this, vector, error)
     if (why === undefined) return OUTCOME.jump
     this.leave = { kind: 'shutdown', why }
     return OUTCOME.leave
+  }
+
+  /** Whether the instruction at `rip` reaches memory through SS: asked when its address was no canonical one. */
+  #addressesStack(): boolean {
+    const rip = this.state.word('rip')
+    const host = this.#core.translate(this.#base, BigInt.asIntN(64, rip), ACCESS.execute) >>> 0
+    return host > TRANSLATED.device && this.code.addressesStack(host + Number(rip & 4095n))
   }
 
   // Faults
@@ -308,7 +331,7 @@ export class Cpu {
       half === 8 ? this.#view.getBigUint64(at, true) : BigInt(this.#view.getUint32(at, true))
     const write = (at: number, value: bigint) =>
       half === 8 ? this.#view.setBigUint64(at, value, true) : this.#view.setUint32(at, Number(value), true)
-    const lock = this.state.memory.layout.control / 4 - 32
+    const lock = MACHINE_LOCK / 4
     const { i32 } = this.state.memory
     while (Atomics.compareExchange(i32, lock, 0, 1) !== 0);
     try {

@@ -124,16 +124,29 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       }
       this.#setState(VCPU_STATE.running)
       if (this.#state.half('systemFlags') & FLAG.TF) {
-        const why = this.cpu.step()
+        const why = this.cpu.trap()
         if (why !== undefined) this.cpu.leave = { kind: 'shutdown', why }
       } else this.cpu.run()
       const { leave } = this.cpu
-      if (leave.kind === 'halt') this.#halted = true
+      if (leave.kind === 'shadow') this.#shadow()
+      else if (leave.kind === 'halt') this.#halted = true
       else if (leave.kind === 'shutdown') {
         this.#events.shutdown(SHUTDOWN_CRASH, leave.why)
         this.#parkMyself()
       }
     }
+  }
+
+  /** The instruction behind STI; a HLT there sleeps with interrupts on. */
+  #shadow(): void {
+    const why = this.cpu.stepOver()
+    if (why !== undefined) {
+      this.#events.shutdown(SHUTDOWN_CRASH, why)
+      this.#parkMyself()
+    } else if (this.cpu.leave.kind === 'halt') this.#halted = true
+  }
+  interruptWaits(): boolean {
+    return this.#interruptMayWait || Atomics.load(this.memory.i32, this.#word(CONTROL_WORD.request)) !== 0
   }
 
   mustLeave(): boolean {

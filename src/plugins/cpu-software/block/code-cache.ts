@@ -167,6 +167,15 @@ export class CodeCache {
     return start
   }
 
+  /** Whether the instruction at a host address has its memory operand in the stack segment, or only the stack itself as memory. */
+  addressesStack(host: number): boolean {
+    const end = (Math.floor(host / PAGE_SIZE) + 1) * PAGE_SIZE
+    if (decode(this.#u8, host, end, this.#cpu.state.codeSize, this.#d) <= 0) return false
+    const d = this.#d
+    if (d.isMem) return (d.seg >= 0 ? d.seg : d.defaultSeg) === SEGMENT.SS
+    return /^(PUSH|POP|CALL|RET|LEAVE|ENTER|IRET|INT)/.test(ROWS[d.row]!.mnemonic)
+  }
+
   /** One instruction to step over: not entered into the slots. 0 with a fault recorded. */
   decodeOne(linear: bigint, hostPage: number): number {
     if (this.#arenaEnd - this.#next < RESERVE) this.flush()
@@ -274,7 +283,8 @@ export class CodeCache {
     if (isMem && !direct) this.#address(d, row, memory, at, size)
     const uop = this.#uop(found.number, at, d.length)
     const view = this.#view
-    if (isMem && direct) this.#memoryFields(uop, d, at, d.seg)
+    // LEA takes the address without its segment's base.
+    if (isMem && direct) this.#memoryFields(uop, d, at, row.mnemonic === 'LEA' ? -1 : d.seg)
     else if (isMem) {
       view.setUint16(uop + UOP.base, STATE.tmpAddress, true)
       view.setUint16(uop + UOP.index, STATE.zero, true)

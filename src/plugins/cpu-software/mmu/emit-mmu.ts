@@ -45,6 +45,9 @@ import {
 /** Kinds of access: the `kind` argument of translations. */
 export const ACCESS = { read: 0, write: 1, execute: 2 } as const
 
+/** In place of a vector: #GP(0), or #SS(0) when the address was the stack's. Whoever delivers it finds out. */
+export const NOT_CANONICAL = 0x100
+
 /** Answers of a translation besides a host page address. */
 export const TRANSLATED = { fault: 0, device: 1 } as const
 
@@ -149,7 +152,7 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
     })
     // Canonical: bits 63..47 equal.
     f.if(ne(sar(shl(address, i64(16)), i64(16)), address), () => {
-      fail(f, state, EXCEPTION.GP, i32(0))
+      fail(f, state, NOT_CANONICAL, i32(0))
       f.return(i32(TRANSLATED.fault))
     })
     const user = f.keep(eq32(load32(4, state, STATE.cpl), i32(3)))

@@ -6,8 +6,10 @@
  * handlers are functions of their own and leave with an OUTCOME.
  */
 
+import { MACHINE_LOCK } from '../../../base/machine-memory.ts'
 import { OUTCOME, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY, UOP } from '../state.ts'
 import {
+  atomicCmpxchg32,
   atomicCmpxchg64,
   atomicLoad64,
   type Expr,
@@ -138,6 +140,8 @@ const wrap = (e: Expr): Expr =>
   isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e)
 const extendU = (e: Expr): Expr =>
   isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e)
+const and32 = (a: Expr, b: Expr): Expr => op('i32', I32.and, a, b)
+const ne32 = (a: Expr, b: Expr): Expr => op('i32', I32.ne, a, b)
 const add32 = (a: Expr, b: Expr): Expr => op('i32', I32.add, a, b)
 
 export class Emit implements Vocabulary {
@@ -158,6 +162,8 @@ export class Emit implements Vocabulary {
   readonly #opened: (OpenStore | undefined)[] = []
   /** LOCK: the old value and where to go back when the exchange fails. */
   #lockedOld: Expr | undefined
+  /** 1 when the operand is misaligned. */
+  #split: Expr | undefined
   #retry: Label | undefined
   #width: Width = 64
   #temporaries: { local: number; type: Expr['type'] }[] = []
@@ -341,16 +347,30 @@ export class Emit implements Vocabulary {
     const { host } = opened
     this.#opened[o] = opened
     if (!this.#facts.locked) return V(this.#fix(load64(bytes(w), host)))
-    // A misaligned atomic access traps in WebAssembly; such an operand is exchanged without atomicity.
-    const aligned = op('i32', I32.eqz, op('i32', I32.and, host, i32(w / 8 - 1)))
     const old = this.#variable(i64(0))
-    this.f.if(
-      aligned,
-      () => this.f.set(old, atomicLoad64(bytes(w), host)),
-      () => this.f.set(old, load64(bytes(w), host)),
-    )
+    const atomic = () => this.f.set(old, atomicLoad64(bytes(w), host))
+    if (w === 8) atomic()
+    else {
+      // A misaligned atomic access traps in WebAssembly: such an operand is exchanged under the machine's lock.
+      this.#split = this.#fix(ne32(and32(wrap(address), i32(w / 8 - 1)), i32(0)))
+      this.f.if(
+        this.#split,
+        () => {
+          this.#takeLock()
+          // Opened again: of a page-crosser the bytes read before the lock may be old. It cannot fault any more.
+          const again = this.openStore(address, w / 8, true)
+          this.f.set(opened.host.imm as number, again.host)
+          this.f.set(opened.slow.imm as number, again.slow)
+          this.f.set(old, load64(bytes(w), host))
+        },
+        atomic,
+      )
+    }
     this.#lockedOld = this.f.get(old, 'i64')
     return V(this.#lockedOld)
+  }
+  #takeLock(): void {
+    this.f.loop((again) => this.f.brIf(atomicCmpxchg32(i32(MACHINE_LOCK), i32(0), i32(1)), again))
   }
   write(o: Operand, w: Width, v: Val): void {
     if (this.#facts.kinds[o] === 'r') {
@@ -370,13 +390,13 @@ export class Emit implements Vocabulary {
     }
     const value = this.#fix(E(v))
     const old = this.#lockedOld!
-    const aligned = op('i32', I32.eqz, op('i32', I32.and, host, i32(w / 8 - 1)))
-    this.f.if(
-      aligned,
-      () => this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.#retry!),
-      () => this.f.store64(bytes(w), host, value),
-    )
+    const exchange = () =>
+      this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.#retry!)
+    if (this.#split === undefined) exchange()
+    else this.f.if(this.#split, () => this.f.store64(bytes(w), host, value), exchange)
     this.commitStore(opened)
+    if (this.#split !== undefined)
+      this.f.if(this.#split, () => this.f.atomicStore32(i32(MACHINE_LOCK), i32(0)))
   }
   effectiveAddress(_o: Operand): Val {
     const base = load64(8, add32(this.#state, this.#field16(UOP.base)))

@@ -6,6 +6,7 @@
 import type { Cpu } from '../cpu.ts'
 import { GUEST_FAULT } from '../fault.ts'
 import { FLAG } from '../isa/row.ts'
+import { NOT_CANONICAL } from '../mmu/emit-mmu.ts'
 import { EXCEPTION } from '../read/vocabulary.ts'
 import { SEGMENT } from '../state.ts'
 import {
@@ -79,7 +80,12 @@ function attempt(
     return undefined
   } catch (thrown) {
     if (thrown !== GUEST_FAULT) throw thrown
-    const nested = { vector: state.half('faultVector'), error: state.half('faultError') }
+    const raised = state.half('faultVector')
+    // What a delivery addresses that need not be canonical is the stack.
+    const nested = {
+      vector: raised === NOT_CANONICAL ? EXCEPTION.SS : raised,
+      error: state.half('faultError'),
+    }
     return external && nested.vector !== EXCEPTION.PF ? { ...nested, error: nested.error | EXTERNAL } : nested
   }
 }

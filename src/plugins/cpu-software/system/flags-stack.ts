@@ -99,10 +99,14 @@ export const flagsAndStack: Record<string, AssistRun> = {
       return lookSoon(cpu)
   },
   CLI: (cpu) => setIf(cpu, false),
-  // The instruction after STI still runs without interrupts: the look comes at the next taken branch.
+  // The instruction after an STI that opens the window still runs without interrupts; then one that waits is taken.
   STI: (cpu) => {
+    const wasOff = !cpu.state.interruptsEnabled
     setIf(cpu, true)
-    cpu.lookSoon()
+    if (!wasOff || !cpu.host.interruptWaits()) return undefined
+    cpu.state.setWord('rip', cpu.state.word('nextRip'))
+    cpu.leave = { kind: 'shadow' }
+    return OUTCOME.leave
   },
   CLD: (cpu) => cpu.state.setHalf('systemFlags', cpu.state.half('systemFlags') & ~FLAG.DF),
   STD: (cpu) => cpu.state.setHalf('systemFlags', cpu.state.half('systemFlags') | FLAG.DF),

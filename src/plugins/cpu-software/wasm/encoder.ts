@@ -168,6 +168,8 @@ export const atomicCmpxchg64 = (size: 1 | 2 | 4 | 8, address: Expr, expected: Ex
   memory('i64', 0xfe0000 + ATOMIC_CMPXCHG64[size], ALIGN[size], 0, [address, expected, value])
 export const atomicXchg64 = (size: 1 | 2 | 4 | 8, address: Expr, value: Expr): Expr =>
   memory('i64', 0xfe0000 + ATOMIC_XCHG64[size], ALIGN[size], 0, [address, value])
+export const atomicCmpxchg32 = (address: Expr, expected: Expr, value: Expr): Expr =>
+  memory('i32', 0xfe0048, 2, 0, [address, expected, value])
 export const atomicLoad32 = (address: Expr, offset = 0): Expr => memory('i32', 0xfe0010, 2, offset, [address])
 export const atomicOr32 = (address: Expr, offset: number, value: Expr): Expr =>
   memory('i32', 0xfe0033, 2, offset, [address, value])
@@ -247,6 +249,11 @@ export class FunctionWriter {
   }
   store32(size: 1 | 2 | 4, address: Expr, value: Expr, offset = 0): void {
     this.#store(STORE32[size], address, value, offset)
+  }
+  atomicStore32(address: Expr, value: Expr): void {
+    this.#write(address)
+    this.#write(value)
+    for (const b of [0xfe, 0x17, 0x02, 0x00]) this.code.u8(b)
   }
   storeV(address: Expr, value: Expr, offset = 0): void {
     this.#write(address)
