@@ -49,5 +49,5 @@ const testsStart = performance.now()
 const totals = await runTests(files)
 say(`\ntests: ${since(testsStart)}; everything: ${since(start)}`)
 say(failed.length > 0 ? `Steps that failed: ${failed.join(', ')}` : 'All steps before the tests passed.')
-process.stdout.write(totalsLine(totals))
+say(totalsLine(totals))
 process.exitCode = totals.failed + failed.length > 0 ? 1 : 0

@@ -1,7 +1,6 @@
 /**
- * Reads what `tap --reporter=tap` prints (https://testanything.org/tap-version-14-specification.html) into one result
- * per test file. A test case is what a file calls with `t.test`: a test point one level below the file. What lies
- * deeper is kept as text, for the report of a failure.
+ * Reads what one test file prints (TAP, https://testanything.org/tap-version-14-specification.html) and how it ended.
+ * A test case is what the file calls with `t.test`; what lies deeper is kept as text, for the report of a failure.
  */
 
 export interface FileResult {
@@ -15,82 +14,62 @@ export interface FileResult {
   readonly report: string
 }
 
-const POINT = /^( {0,4})(ok|not ok) \d+(?: - (.*?))?(?: # time=([\d.]+)ms)?(?: \{)?$/
-const DIRECTIVE = /^(.*?) ?# (SKIP|TODO)\b ?(.*)$/i
-const CASE_STARTS = /^ {4}# Subtest: /
-
-/** Takes tap's output line by line; calls `onFile` when a file is over. */
-export class TestResults {
-  readonly #onFile: (result: FileResult) => void
-  #passed = 0
-  #failed: string[] = []
-  #skipped: { name: string; reason: string }[] = []
-  #report: string[] = []
-  /** Lines of the test case under way, and whether it failed. */
-  #chunk: string[] = []
-  #isBad = false
-  /** A file that is over but for its details, which are the indented lines that follow. */
-  #over: { result: Omit<FileResult, 'report'>; report: string[] } | undefined
-
-  constructor(onFile: (result: FileResult) => void) {
-    this.#onFile = onFile
-  }
-
-  line(line: string): void {
-    if (this.#over !== undefined) {
-      if (line.startsWith('  ') && !line.startsWith('    #')) {
-        this.#over.report.push(line)
-        return
-      }
-      this.end()
-    }
-    if (CASE_STARTS.test(line)) this.#endChunk()
-    this.#chunk.push(line)
-    const point = POINT.exec(line)
-    if (point === null) return
-    const [, indent, verdict, text = '', ms = '0'] = point
-    if (indent === '') this.#endFile(verdict === 'ok', text, Number(ms) / 1000)
-    else if (indent?.length === 4) this.#case(verdict === 'ok', text)
-  }
-
-  /** Nothing more comes. */
-  end(): void {
-    if (this.#over === undefined) return
-    const { result, report } = this.#over
-    this.#over = undefined
-    this.#onFile({ ...result, report: result.failed.length > 0 ? report.join('\n') : '' })
-  }
-
-  #case(isGood: boolean, text: string): void {
-    const [, name = '', , reason = ''] = DIRECTIVE.exec(text) ?? []
-    if (DIRECTIVE.test(text)) this.#skipped.push({ name, reason: reason || 'no reason given' })
-    else if (isGood) this.#passed++
-    else {
-      this.#failed.push(text)
-      this.#isBad = true
-    }
-  }
-
-  #endChunk(): void {
-    if (this.#isBad) this.#report.push(...this.#chunk)
-    this.#chunk = []
-    this.#isBad = false
-  }
-
-  #endFile(isGood: boolean, text: string, seconds: number): void {
-    const [, name, , reason] = DIRECTIVE.exec(text) ?? []
-    const file = name ?? text
-    if (reason !== undefined) this.#skipped.push({ name: file, reason: reason || 'no reason given' })
-    if (!isGood && this.#failed.length === 0) {
-      this.#failed.push(file)
-      this.#isBad = true
-    }
-    this.#endChunk()
-    const result = { file, seconds, passed: this.#passed, failed: this.#failed, skipped: this.#skipped }
-    this.#over = { result, report: this.#report }
-    this.#passed = 0
-    this.#failed = []
-    this.#skipped = []
-    this.#report = []
-  }
+/** How a test file's process ended. */
+export interface FileEnd {
+  readonly seconds: number
+  readonly status: number | null
+  readonly signal: string | null
+  readonly stderr: string
 }
+
+const POINT = /^(ok|not ok) \d+(?: - (.*?))?(?: # time=[\d.]+ms)?(?: \{)?$/
+const DIRECTIVE = /^(.*?) ?# (?:SKIP|TODO)\b ?(.*)$/i
+/** A plan of no tests, with the reason for that. */
+const EMPTY_PLAN = /^1\.\.0(?: # (?:SKIP\b)? ?(.*))?$/i
+const NO_REASON = 'no reason given'
+
+/** The result of `file`, which printed `stdout`. */
+export function readResult(file: string, stdout: string, end: FileEnd): FileResult {
+  let passed = 0
+  const failed: string[] = []
+  const skipped: { name: string; reason: string }[] = []
+  const report: string[] = []
+  const isGood = end.status === 0
+  let chunk: string[] = []
+  let isBad = false
+  const endChunk = () => {
+    if (isBad) report.push(...chunk)
+    chunk = []
+    isBad = false
+  }
+  for (const line of stdout.split('\n')) {
+    if (line.startsWith('# Subtest: ')) endChunk()
+    chunk.push(line)
+    const empty = isGood ? EMPTY_PLAN.exec(line) : null
+    if (empty !== null) skipped.push({ name: file, reason: plain(empty[1]) || NO_REASON })
+    const [, verdict, text] = POINT.exec(line) ?? []
+    if (verdict === undefined) continue
+    const [, name, reason] = DIRECTIVE.exec(text ?? '') ?? []
+    if (name !== undefined) skipped.push({ name: plain(name), reason: plain(reason) || NO_REASON })
+    else if (verdict === 'ok') passed++
+    else {
+      failed.push(plain(text))
+      isBad = true
+    }
+  }
+  const isEmpty = passed + failed.length + skipped.length === 0
+  if ((!isGood && failed.length === 0) || isEmpty) {
+    failed.push(file)
+    isBad = true
+  }
+  endChunk()
+  if (!isGood) report.push(how(end), end.stderr)
+  else if (isEmpty) report.push('no test ran')
+  return { file, seconds: end.seconds, passed, failed, skipped, report: report.join('\n').trimEnd() }
+}
+
+const how = ({ status, signal }: FileEnd): string =>
+  signal === null ? `exit status ${status}` : `ended by ${signal}`
+
+/** TAP writes `#` and `\` of a text with a backslash before. */
+const plain = (text = ''): string => text.replace(/\\([#\\])/g, '$1')

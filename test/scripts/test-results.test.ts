@@ -1,106 +1,84 @@
-/** What `npm test` makes of tap's output. */
+/** What `npm test` makes of what a test file prints. */
 import t from 'tap'
-import { type FileResult, TestResults } from '../../scripts/test-results.ts'
+import { readResult } from '../../scripts/test-results.ts'
 
-function read(text: string): readonly FileResult[] {
-  const results: FileResult[] = []
-  const reader = new TestResults((result) => results.push(result))
-  for (const line of text.split('\n')) reader.line(line)
-  reader.end()
-  return results
-}
+const GOOD = { seconds: 1.5, status: 0, signal: null, stderr: 'a warning' }
+const BAD = { seconds: 1.5, status: 1, signal: null, stderr: 'a stack' }
 
-const GOOD = `TAP version 14
-1..3
-# Subtest: test/a.test.ts
-    # Subtest: adds
-        ok 1 - should be equal
-        not ok 2 - a todo deeper down # TODO later
-        1..2
-    ok 1 - adds # time=3.5ms
-    
-    ok 2 - an assertion of the file itself
-    ok 3 - boots # SKIP no kernel
-    1..3
-    # time=9ms
-ok 1 - test/a.test.ts # time=1500ms
-`
-const BAD = `# Subtest: test/b.test.ts
-    # Subtest: holds
-        ok 1 - fine
-        1..1
-    ok 1 - holds # time=1ms
-    
-    # Subtest: breaks
-        not ok 1 - should be equal
-          ---
-          diff: 1 is not 2
-          ...
-        
-        1..1
-    not ok 2 - breaks # time=2ms
-      ---
-      at: test/b.test.ts
-      ...
-    
+const FINE = `TAP version 14
+# Subtest: adds
+    ok 1 - should be equal
+    not ok 2 - a todo deeper down # TODO later
     1..2
-not ok 2 - test/b.test.ts # time=20ms
-  ---
-  exitCode: 1
-  ...
+ok 1 - adds # time=3.5ms
+
+ok 2 - an assertion of the file itself
+ok 3 - boots # SKIP no \\#1 kernel
+1..3
+# { total: 4, pass: 2, skip: 1, todo: 1 }
+# time=9ms
 `
-const CRASH = `# Subtest: test/c.test.ts
-    1..0 # no tests found
-not ok 3 - test/c.test.ts # time=30ms
+const BROKEN = `# Subtest: holds
+    ok 1 - fine
+    1..1
+ok 1 - holds # time=1ms
+
+# Subtest: breaks
+    not ok 1 - should be equal
+      ---
+      diff: 1 is not 2
+      ...
+
+    1..1
+not ok 2 - breaks # time=2ms
   ---
-  exitCode: 7
+  at: test/b.test.ts
   ...
 
-# { total: 3, pass: 1, fail: 2 }
+# Subtest: holds again
+ok 3 - holds again # time=1ms
+1..3
 `
 
-t.test('test cases are the points one level below a file; a skip comes with its reason', async (t) => {
-  const [a] = read(GOOD)
-  t.same(a, {
+t.test('test cases are the outermost points; a skip comes with its reason', async (t) => {
+  t.same(readResult('test/a.test.ts', FINE, GOOD), {
     file: 'test/a.test.ts',
     seconds: 1.5,
     passed: 2,
     failed: [],
-    skipped: [{ name: 'boots', reason: 'no kernel' }],
+    skipped: [{ name: 'boots', reason: 'no #1 kernel' }],
     report: '',
   })
 })
 
 t.test('the report of a failure has all about it and nothing about what passed', async (t) => {
-  const [b] = read(BAD)
-  t.match(b, { passed: 1, failed: ['breaks'] })
-  t.match(b!.report, /diff: 1 is not 2.*at: test\/b\.test\.ts.*exitCode: 1/s)
-  t.notMatch(b!.report, /holds|fine/)
+  const { passed, failed, report } = readResult('test/b.test.ts', BROKEN, BAD)
+  t.same({ passed, failed }, { passed: 2, failed: ['breaks'] })
+  t.match(report, /diff: 1 is not 2.*at: test\/b\.test\.ts.*exit status 1\na stack$/s)
+  t.notMatch(report, /holds|fine/)
 })
 
-t.test('a file that dies without a test case has failed', async (t) => {
-  const [c] = read(CRASH)
-  t.match(c, { file: 'test/c.test.ts', passed: 0, failed: ['test/c.test.ts'] })
-  t.match(c!.report, /exitCode: 7/)
-})
-
-t.test('one file does not count for the next', async (t) => {
-  t.same(
-    read(GOOD + BAD + CRASH).map(({ file, passed, failed, skipped }) => [
-      file,
+t.test('a file that dies has failed, whatever it printed', async (t) => {
+  for (const [stdout, passed] of [
+    ['', 0],
+    [FINE, 2],
+  ] as const) {
+    t.match(readResult('test/c.test.ts', stdout, { ...BAD, status: null, signal: 'SIGKILL' }), {
       passed,
-      failed.length,
-      skipped.length,
-    ]),
-    [
-      ['test/a.test.ts', 2, 0, 1],
-      ['test/b.test.ts', 1, 1, 0],
-      ['test/c.test.ts', 0, 1, 0],
-    ],
-  )
+      failed: ['test/c.test.ts'],
+      report: /ended by SIGKILL\na stack$/,
+    })
+  }
+})
+
+t.test('a file in which no test ran has failed', async (t) => {
+  t.match(readResult('test/c.test.ts', '', GOOD), { failed: ['test/c.test.ts'], report: 'no test ran' })
 })
 
 t.test('a file that is skipped as a whole says why', async (t) => {
-  const [d] = read('ok 1 - test/d.test.ts # SKIP no apt')
-  t.match(d, { passed: 0, failed: [], skipped: [{ name: 'test/d.test.ts', reason: 'no apt' }] })
+  t.match(readResult('test/d.test.ts', 'TAP version 14\n1..0 # SKIP no apt\n', GOOD), {
+    passed: 0,
+    failed: [],
+    skipped: [{ name: 'test/d.test.ts', reason: 'no apt' }],
+  })
 })
