@@ -5,7 +5,8 @@
  * hold. Grant mappings are views on guest memory itself, as vhost would have them.
  */
 import { type Domid, type Gref, type Port, port } from '../base/brand.ts'
-import type { MachineMemory } from '../base/machine-memory.ts'
+import { type MachineMemory, PAGE_SIZE } from '../base/machine-memory.ts'
+import { announceWrite } from '../base/vcpu-control.ts'
 import { ENOSYS } from './abi/errno.ts'
 import { GNTST } from './abi/grant_table.ts'
 import { HYPERVISOR } from './abi/xen.ts'
@@ -15,8 +16,6 @@ import { Doorbell } from './evtchn/doorbell.ts'
 import { DOM0 } from './evtchn/ports.ts'
 import { XEN_MAJOR, XEN_MINOR } from './hypercall/xen_version.ts'
 import type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient, XenstoreTx } from './xenhost.ts'
-
-const PAGE_BYTES = 4096
 
 export interface LocalXenOptions {
   readonly memory: MachineMemory
@@ -125,7 +124,7 @@ export class LocalXen implements Disposable {
 
   #map(refs: readonly Gref[], access: 'ro' | 'rw', counters: { grants: number }): Mapping {
     const pinned: Gref[] = []
-    const pages: Uint8Array<SharedArrayBuffer>[] = []
+    const hostPages: number[] = []
     for (const ref of refs) {
       const pin = this.domain.grants.pin(ref, DOM0, access)
       if ('status' in pin) {
@@ -133,15 +132,17 @@ export class LocalXen implements Disposable {
         throw new GrantError(ref, pin.status)
       }
       pinned.push(ref)
-      pages.push(this.domain.grants.bytes(pin.page))
+      hostPages.push(pin.page)
     }
     counters.grants += pinned.length
     let held = true
     return {
-      pages,
+      pages: hostPages.map((page) => this.domain.grants.bytes(page)),
       [Symbol.dispose]: () => {
         if (!held) return
         held = false
+        // ORDER: before the backend's answer, after which the guest may run what was written.
+        if (access === 'rw') for (const page of hostPages) this.#announce(page, 0, PAGE_SIZE)
         counters.grants -= pinned.length
         for (const ref of pinned) this.domain.grants.unpin(ref, access)
       },
@@ -150,16 +151,23 @@ export class LocalXen implements Disposable {
 
   #copy(op: GrantCopy): number {
     // GUEST: offsets and lengths come from requests.
-    if (op.offset < 0 || op.length < 0 || op.offset + op.length > PAGE_BYTES) return GNTST.bad_copy_arg
+    if (op.offset < 0 || op.length < 0 || op.offset + op.length > PAGE_SIZE) return GNTST.bad_copy_arg
     const access = op.direction === 'to-guest' ? 'rw' : 'ro'
     const pin = this.domain.grants.pin(op.ref, DOM0, access)
     if ('status' in pin) return pin.status
     const page = this.domain.grants.bytes(pin.page).subarray(op.offset, op.offset + op.length)
     const local = op.local.subarray(op.localOffset, op.localOffset + op.length)
-    if (op.direction === 'to-guest') page.set(local)
-    else local.set(page)
+    if (op.direction === 'to-guest') {
+      page.set(local)
+      this.#announce(pin.page, op.offset, page.length)
+    } else local.set(page)
     this.domain.grants.unpin(op.ref, access)
     return GNTST.okay
+  }
+
+  /** Tells the vCPUs that bytes of a host page, of which they may hold decoded code, were written from here. */
+  #announce(page: number, offset: number, length: number): void {
+    announceWrite(this.domain.memory, page * PAGE_SIZE + offset, length)
   }
 }
 

@@ -61,7 +61,10 @@ export interface GnttabClient {
   copy(ops: readonly GrantCopy[]): readonly number[]
 }
 export interface Mapping extends Disposable {
-  /** One view per granted page, 4096 bytes each; a write through a read-only mapping is a bug of the backend. */
+  /**
+   * One view per granted page, 4096 bytes each; a write through a read-only mapping is a bug of the backend. The
+   * otherend's processors hear of writes when the mapping is given back: do that before saying that data is there.
+   */
   readonly pages: readonly Uint8Array<SharedArrayBuffer>[]
 }
 /** Copies between a granted page of the otherend and the backend's own bytes. */

@@ -4,6 +4,7 @@ import * as eventChannel from './event_channel.ts'
 import * as grantTable from './grant_table.ts'
 import * as hvmOp from './hvm/hvm_op.ts'
 import * as hvmVcpu from './hvm/hvm_vcpu.ts'
+import * as ioBlkif from './io/blkif.ts'
 import * as ioConsole from './io/console.ts'
 import * as xsWire from './io/xs_wire.ts'
 import * as memory from './memory.ts'
@@ -28,6 +29,7 @@ export const XEN_STRUCTS: readonly Struct<Fields>[] = [
   hvmOp,
   hvmVcpu,
   startInfo,
+  ioBlkif,
   ioConsole,
   xsWire,
 ].flatMap((module) =>

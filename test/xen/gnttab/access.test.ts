@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { domid, type Gref, gref } from '../../../src/base/brand.ts'
+import { CONTROL_WORD, controlWord, VCPU_REQUEST } from '../../../src/base/vcpu-control.ts'
 import { GNTST, GTF, grant_entry_v1 } from '../../../src/xen/abi/grant_table.ts'
 import type { Domain } from '../../../src/xen/domain.ts'
 import { EvtchnError, GrantError } from '../../../src/xen/errors.ts'
@@ -106,6 +107,38 @@ t.test('copies go between a granted page and own bytes, inside the page only', a
   t.strictSame([...local], [0, 0, 2, 3, 4, 0, 0, 0])
   t.strictSame([...domain.memory.read(FRAME * 4096 + 100, 3)!], [2, 3, 4])
   t.equal(entry.flags, GTF.permit_access)
+})
+
+t.test('vCPUs that hold code of a page hear of a write by a copy or through a mapping', async (t) => {
+  const { domain, map, host } = setUp(t)
+  const { memory } = domain
+  grant(domain, 9, GTF.permit_access)
+  const page = memory.frame(FRAME)
+  memory.u8[memory.layout.pageFlags + page] = 1 << 1
+  const word = (n: number) => controlWord(memory, 1, n)
+  const heard = () => {
+    const request = Atomics.exchange(memory.i32, word(CONTROL_WORD.request), 0) & VCPU_REQUEST.flushCode
+    return [request !== 0, Atomics.exchange(memory.i32, word(CONTROL_WORD.codeOverflow), 0) !== 0]
+  }
+  map([9], 'ro')[Symbol.dispose]()
+  t.strictSame(heard(), [false, false], 'nothing was written')
+  const copy = {
+    otherend: GUEST,
+    ref: gref(9),
+    offset: 35,
+    length: 3,
+    local: new Uint8Array(3),
+    localOffset: 0,
+  }
+  host.gnttab.copy([{ ...copy, direction: 'from-guest' }])
+  t.strictSame(heard(), [false, false])
+  host.gnttab.copy([{ ...copy, direction: 'to-guest' }])
+  t.strictSame(heard(), [true, false])
+  t.equal(memory.i32[word(CONTROL_WORD.codeEntries)], (page * 4096 + 32 + 1) | 0, 'these sixteen bytes')
+  const mapping = map([9], 'rw')
+  t.strictSame(heard(), [false, false])
+  mapping[Symbol.dispose]()
+  t.strictSame(heard(), [true, true], 'the page may have changed as a whole')
 })
 
 t.test('a handle reaches its own guest only', async (t) => {
