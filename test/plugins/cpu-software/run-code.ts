@@ -7,7 +7,7 @@
 import type { Log } from '../../../src/base/log.ts'
 import { MachineMemory, PAGE_SIZE, planMachine } from '../../../src/base/machine-memory.ts'
 import { buildCore } from '../../../src/plugins/cpu-software/core.ts'
-import { Cpu, type CpuHost } from '../../../src/plugins/cpu-software/cpu.ts'
+import { type CoreModules, Cpu, type CpuHost } from '../../../src/plugins/cpu-software/cpu.ts'
 import { CpuState, CR0, CR4, EFER, UNUSABLE } from '../../../src/plugins/cpu-software/cpu-state.ts'
 import { fxrstor, fxsave } from '../../../src/plugins/cpu-software/fp/x87-images.ts'
 import { powerOn } from '../../../src/plugins/cpu-software/reset.ts'
@@ -53,6 +53,7 @@ const HANDLER_STRIDE = 8
 const PRESENT = 1n
 const WRITABLE = 2n
 const USER = 4n
+const NO_EXECUTE = 1n << 63n
 
 /** Selectors as Linux has them, so that PUSH CS and kin agree with the host. */
 const SELECTOR = { kernelCode: 0x10, user32Code: 0x23, userData: 0x2b, user64Code: 0x33, tss: 0x40 } as const
@@ -92,10 +93,10 @@ export class CodeRunner {
   #codeLength = 0
   #looks = 0
 
-  constructor(module: WebAssembly.Module = compiledCore(), log: Log = silentLog) {
+  constructor(modules: CoreModules = compiledCore(), log: Log = silentLog) {
     this.memory = MachineMemory.create(planMachine(4 << 20, 1)!)
     this.state = new CpuState(this.memory, this.memory.layout.vcpuAreas)
-    this.cpu = new Cpu(this.state, this.#host(log), module)
+    this.cpu = new Cpu(this.state, this.#host(log), modules)
     powerOn(this.cpu)
     this.#code = this.memory.hostOffset(PHYSICAL.code)
     this.#data = this.memory.hostOffset(PHYSICAL.data)
@@ -137,6 +138,7 @@ export class CodeRunner {
       deviceWrite: nothing,
       cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),
       rdmsr: () => undefined,
+      interruptWaits: () => false,
       wrmsr: () => false,
       portIn: () => -1,
       portOut: nothing,
@@ -150,11 +152,14 @@ export class CodeRunner {
 
   #placeCode(code: Uint8Array): void {
     const at = this.#code + (CODE_ADDRESS - CODE_PAGE)
-    const length = Math.max(code.length, this.#codeLength)
-    // A case that wrote to the code page has changed more than its own bytes.
-    this.memory.u8.fill(0xcc, at, at + length)
-    this.memory.u8.set(code, at)
-    this.cpu.codeWritten(at, length)
+    const { u8 } = this.memory
+    u8.fill(0xcc, at, at + this.#codeLength)
+    // A case may have pushed into the code page.
+    const isClean = Buffer.compare(u8.subarray(this.#code, this.#code + PAGE_SIZE), TRAPS) === 0
+    if (!isClean) u8.set(TRAPS, this.#code)
+    u8.set(code, at)
+    if (isClean) this.cpu.codeWritten(at, Math.max(code.length, this.#codeLength))
+    else this.cpu.codeWritten(this.#code, PAGE_SIZE)
     this.#codeLength = code.length
   }
 
@@ -202,7 +207,7 @@ export class CodeRunner {
       vector,
       errorCode: pushed === 6 ? Number(frame(6)) : 0,
       cr2: vector === 14 ? state.word('cr2') : 0n,
-      ripOffset: Number(frame(5) - at) - (vector === COMPLETED ? 1 : 0),
+      ripOffset: Number(BigInt.asIntN(64, frame(5) - at)) - (vector === COMPLETED ? 1 : 0),
       gpr,
       rflags: frame(3),
     }
@@ -230,7 +235,7 @@ export class CodeRunner {
       put(
         PHYSICAL.dataPt,
         ((MEMORY_ADDRESS >> 12) & 511) + page,
-        BigInt(PHYSICAL.data + page * PAGE_SIZE) | all,
+        BigInt(PHYSICAL.data + page * PAGE_SIZE) | all | NO_EXECUTE,
       )
     put(PHYSICAL.highPdpt, 510, BigInt(PHYSICAL.highPd) | all)
     put(PHYSICAL.highPd, 0, BigInt(PHYSICAL.kernelPt) | all)
@@ -252,6 +257,8 @@ export class CodeRunner {
       view.setUint32(gdt + (selector & ~7) + 4, (attributes << 8) | 0xf0000, true)
     }
     view.setBigUint64(this.#kernel + KERNEL.tss + 4, KERNEL_ADDRESS + BigInt(STACK_TOP), true)
+    // The I/O permission map lies beyond the limit: no port is allowed.
+    view.setUint16(this.#kernel + KERNEL.tss + 0x66, 0x68, true)
     for (let vector = 0; vector < 256; vector++) {
       const offset = KERNEL.handlers + vector * HANDLER_STRIDE
       const target = KERNEL_ADDRESS + BigInt(offset)
@@ -282,11 +289,16 @@ export class CodeRunner {
 }
 
 const DEFAULT_FX = fxImage({})
+/** A page of INT3. */
+const TRAPS = new Uint8Array(PAGE_SIZE).fill(0xcc)
 
-let core: WebAssembly.Module | undefined
+let core: CoreModules | undefined
 /** The interpreter, compiled once for all runners of a process. */
-export function compiledCore(): WebAssembly.Module {
-  core ??= new WebAssembly.Module(buildCore())
+export function compiledCore(): CoreModules {
+  if (core === undefined) {
+    const bytes = buildCore()
+    core = { core: new WebAssembly.Module(bytes.core), rest: new WebAssembly.Module(bytes.rest) }
+  }
   return core
 }
 

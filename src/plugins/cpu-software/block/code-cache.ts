@@ -50,6 +50,8 @@ const RESERVE = (AHEAD + 4) * 3 * UOP.size + 2 * SLOTS_BYTES
 const ENDS =
   /^(JMP|JMPF|CALL|CALLF|RET|RETF|IRET|IRETD|IRETQ|INT|INT3|INT1|UD0|UD1|UD2|SYSCALL|SYSRET|SYSENTER|SYSEXIT)$/
 
+const BIT_STRINGS = /^BT[SRC]?$/
+
 const registerOffset = (n: number): number => (n < 16 ? STATE.gpr + n * 8 : STATE.gpr + (n - 16) * 8 + 1)
 const FIXED: Readonly<Record<string, number>> = { AL: 0, AX: 0, EAX: 0, RAX: 0, CL: 1, DX: 2, AH: 16 }
 
@@ -299,6 +301,11 @@ export class CodeCache {
       view.setUint16(uop + UOP.operand[0], segment, true)
       view.setUint16(uop + UOP.operand[1], /^(MOVS|STOS)$/.test(row.mnemonic) ? 1 : 0, true)
       view.setUint8(uop + UOP.scale, d.opSize / 8)
+    }
+    // Bit strings: the index moves the address, which then wraps at its size (with FS or GS it is no offset any more).
+    if (isMem && BIT_STRINGS.test(row.mnemonic) && row.operands[1]?.kind === 'r') {
+      const whole = d.addrSize === 64 || (size === 64 && d.seg >= SEGMENT.FS)
+      view.setBigInt64(uop + UOP.immediate64, whole ? -1n : 0xffffffffn, true)
     }
     let position = 0
     for (const o of row.operands) {

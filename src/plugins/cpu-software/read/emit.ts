@@ -409,9 +409,15 @@ export class Emit implements Vocabulary {
     if (this.#addresses[o] === undefined) {
       const address = E(this.effectiveAddress(o))
       const moved = this.#displaced[o]
-      this.#addresses[o] = this.#fix(moved === undefined ? address : op('i64', I64.add, address, moved))
+      this.#addresses[o] = this.#fix(
+        moved === undefined ? address : this.#wrapped(op('i64', I64.add, address, moved)),
+      )
     }
     return V(this.#addresses[o])
+  }
+  /** A displaced address, in the size that addresses have: the micro-op's mask. */
+  #wrapped(address: Expr): Expr {
+    return op('i64', I64.and, address, load64(8, this.#uop, UOP.immediate64))
   }
   displace(o: Operand, by: Val): void {
     this.#displaced[o] = E(by)
