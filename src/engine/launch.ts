@@ -111,16 +111,23 @@ async function ended(child: ChildProcess): Promise<void> {
   clearTimeout(kill)
 }
 
+/**
+ * A domain process stays for long and has little garbage: its memory should be the guest's. One megabyte of young
+ * generation instead of 16, and one malloc arena that gives back what compiling took, save 50 MB.
+ */
+const SMALL_HEAP = ['--max-semi-space-size=1']
+const SMALL_MALLOC = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '65536' }
+
 function spawnDomainProcess(entry: URL, log: string): ChildProcess {
   if ((statSync(log, { throwIfNoEntry: false })?.size ?? 0) > LOG_BYTES) renameSync(log, `${log}.1`)
   const output = openSync(log, 'a', 0o600)
   // Node reads these certificates at every start; a domain process speaks no TLS.
   const { NODE_EXTRA_CA_CERTS: _, ...env } = process.env
   try {
-    return spawn(process.execPath, [fileURLToPath(entry)], {
+    return spawn(process.execPath, [...SMALL_HEAP, fileURLToPath(entry)], {
       detached: true,
       stdio: ['ignore', output, output, 'ipc'],
-      env,
+      env: { ...SMALL_MALLOC, ...env },
     })
   } finally {
     closeSync(output)
