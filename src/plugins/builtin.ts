@@ -5,4 +5,5 @@ export const builtinPlugins: readonly BuiltinPlugin[] = [
   { name: 'cpu-software', load: () => import('./cpu-software/index.ts') },
   { name: 'xen-shim', load: () => import('./xen-shim/index.ts') },
   { name: 'console', load: () => import('./console/index.ts') },
+  { name: 'vbd', load: () => import('./vbd/index.ts') },
 ]

@@ -1,6 +1,7 @@
 /**
  * The bus on which PV backends sit: it writes the nodes every backend has, owns `state`, watches the frontend and
  * calls connect and disconnect. A backend never writes `state` (design: ARCHITECTURE.md, "The bus owns XenbusState").
+ * libxl's own record of a device, under /libxl, is what its backend's nodes were at the start.
  *
  * A device's events are handled one after the other. Time-outs of removal are the caller's: `force` ends the wait.
  */
@@ -83,6 +84,7 @@ export class BackendBus {
 class BusDevice implements BusDeviceHandle {
   readonly backendPath: string
   readonly frontendPath: string
+  readonly #libxlPath: string
   readonly #setup: BusDeviceSetup
   readonly #options: BackendBusOptions
   readonly #backend: BusBackend
@@ -101,6 +103,7 @@ class BusDevice implements BusDeviceHandle {
     this.#forget = forget
     this.backendPath = backendPath
     this.frontendPath = `/local/domain/${options.domid}/device/${setup.type}/${setup.id}`
+    this.#libxlPath = `/libxl/${options.domid}/device/${setup.type}/${setup.id}`
     this.#backend = setup.create(options.xenhost(backendPath), this.frontendPath)
   }
 
@@ -113,14 +116,14 @@ class BusDevice implements BusDeviceHandle {
     const features = (await this.#backend.nodes?.()) ?? {}
     const { domid, xenstore } = this.#options
     this.#state = 'InitWait'
-    const backend = {
+    const toolstack = {
       ...this.#setup.backend,
       frontend: this.frontendPath,
       'frontend-id': String(domid),
       online: '1',
-      ...features,
-      state: xenbusStateText('InitWait'),
     }
+    const backend = { ...toolstack, ...features, state: xenbusStateText('InitWait') }
+    const libxl = { ...toolstack, backend: this.backendPath, state: xenbusStateText('Initialising') }
     const frontend = {
       ...this.#setup.frontend,
       backend: this.backendPath,
@@ -130,6 +133,7 @@ class BusDevice implements BusDeviceHandle {
     await xenstore.transaction(async (tx) => {
       await writeTree(xenstore, this.backendPath, [`n0`, `r${domid}`], backend, tx)
       await writeTree(xenstore, this.frontendPath, [`n${domid}`, 'r0'], frontend, tx)
+      await writeTree(xenstore, this.#libxlPath, ['n0'], libxl, tx)
     })
     this.#watch = await xenstore.watch(`${this.frontendPath}/state`, () => this.#enqueue(() => this.#look()))
   }
@@ -234,7 +238,8 @@ class BusDevice implements BusDeviceHandle {
     await attempt(() => this.#disconnect())
     await attempt(async () => this.#backend[Symbol.asyncDispose]())
     await attempt(async () => this.#watch?.[Symbol.asyncDispose]())
-    for (const path of [this.frontendPath, this.backendPath]) await attempt(() => removeTree(xenstore, path))
+    for (const path of [this.frontendPath, this.backendPath, this.#libxlPath])
+      await attempt(() => removeTree(xenstore, path))
     this.#gone.resolve()
     if (failures.length > 0) throw failures[0]
   }

@@ -1,0 +1,82 @@
+/**
+ * One disk: its schema (an item of the configuration's `disks`), what of it xt cannot serve, and the nodes that a
+ * toolstack writes for it, as libxl does for a raw file or block device (backend type phy).
+ */
+import { z } from 'zod'
+import { vbdErrors } from './errors.ts'
+
+const text = z.string()
+
+export const vbdDevice = z.strictObject({
+  target: text.optional().describe('File or block device'),
+  vdev: text.describe('Name in the guest, e.g. xvda'),
+  vdevNumber: z.int().min(0).describe('Number of the name: virtual-device'),
+  format: z.enum(['raw', 'qcow', 'qcow2', 'vhd', 'qed', 'empty']),
+  readwrite: z.boolean(),
+  removable: z.boolean().default(false),
+  cdrom: z.boolean().default(false),
+  backend: text.optional(),
+  backendtype: z.enum(['phy', 'tap', 'qdisk', 'standalone']).optional(),
+  specification: z.enum(['xen', 'virtio']).default('xen'),
+  script: text.optional(),
+  directIoSafe: z.boolean().default(false).describe('Without effect: I/O goes through the page cache'),
+  discard: z.boolean().optional().describe('Default: on if writable'),
+  trusted: z.boolean().default(true),
+  grantUsage: z.boolean().optional(),
+})
+
+/** A disk that can be served: raw, with a target. */
+export type VbdDevice = z.output<typeof vbdDevice> & { readonly target: string }
+
+/** The script that libxl names where none is given. It is not run: nothing needs to be set up for a file. */
+const DEFAULT_SCRIPT = '/etc/xen/scripts/block'
+
+/** @throws XtError XT_VBD_FORMAT, XT_VBD_EMPTY_DRIVE, XT_VBD_UNSUPPORTED */
+export function mustBeServed(disk: z.output<typeof vbdDevice>): VbdDevice {
+  const { vdev, target, format, backend, backendtype, specification, script } = disk
+  if (format === 'empty' || target === undefined || target === '') throw vbdErrors.XT_VBD_EMPTY_DRIVE(vdev)
+  if (format !== 'raw') throw vbdErrors.XT_VBD_FORMAT(vdev, target, format)
+  const unserved = (setting: string, needed: string) => vbdErrors.XT_VBD_UNSUPPORTED(vdev, setting, needed)
+  if (backend !== undefined && backend !== '0' && backend !== 'Domain-0')
+    throw unserved(`backend=${backend}`, 'grants and event channels between domain processes')
+  if (backendtype !== undefined && backendtype !== 'phy')
+    throw unserved(
+      `backendtype=${backendtype}`,
+      'a backend beside our own; without it, or with phy, xt serves',
+    )
+  if (specification !== 'xen') throw unserved(`specification=${specification}`, 'virtio devices')
+  if (script !== undefined && script !== '')
+    throw unserved(`script=${script}`, "a run of Xen's hotplug scripts; name the file or device itself")
+  return { ...disk, target }
+}
+
+/** libxl turns discard on for every writable disk. */
+export const wantsDiscard = ({ readwrite, discard }: VbdDevice): boolean => readwrite && (discard ?? true)
+
+/** What the toolstack tells the frontend. */
+export function frontendNodes(disk: VbdDevice): Record<string, string> {
+  return {
+    'virtual-device': String(disk.vdevNumber),
+    'device-type': deviceType(disk),
+    trusted: flag(disk.trusted),
+  }
+}
+
+/** What the toolstack tells the backend. */
+export function backendNodes(disk: VbdDevice): Record<string, string> {
+  return {
+    params: disk.target,
+    script: DEFAULT_SCRIPT,
+    bootable: '1',
+    dev: disk.vdev,
+    type: 'phy',
+    mode: disk.readwrite ? 'w' : 'r',
+    'device-type': deviceType(disk),
+    removable: flag(disk.removable),
+    'discard-enable': flag(wantsDiscard(disk)),
+    specification: 'xen',
+  }
+}
+
+const deviceType = ({ cdrom }: VbdDevice): string => (cdrom ? 'cdrom' : 'disk')
+const flag = (on: boolean): string => (on ? '1' : '0')

@@ -1,0 +1,54 @@
+/** What can go wrong with a disk through the host's or the user's doing. */
+import { defineErrors } from '../../base/errors.ts'
+
+const disk = (vdev: string) => `disk ${vdev}`
+
+export const vbdErrors = defineErrors({
+  XT_VBD_FORMAT: {
+    title: 'A disk format that xt cannot serve',
+    message: (vdev: string, target: string, format: string) =>
+      `${disk(vdev)}: ${target} has format=${format}, and xt serves raw files and block devices only`,
+    hint: (_vdev: string, target: string, format: string) =>
+      format === 'qed'
+        ? 'Make a raw file of it with qemu-img convert -O raw.'
+        : `Make a raw file of it: qemu-img convert -f ${format === 'vhd' ? 'vpc' : format} -O raw ${target} NEW. ` +
+          "Serving it as it is would need qemu-storage-daemon's FUSE export, which xt does not start yet.",
+  },
+  XT_VBD_EMPTY_DRIVE: {
+    title: 'A CD drive without a disc',
+    message: (vdev: string) => `${disk(vdev)}: an empty drive cannot be served yet`,
+    hint: 'Name an image as target=, or leave the drive out. Exchanging discs is not there yet.',
+  },
+  XT_VBD_UNSUPPORTED: {
+    title: 'A disk setting that xt cannot follow',
+    message: (vdev: string, setting: string, _needed: string) =>
+      `${disk(vdev)}: ${setting} cannot be followed yet`,
+    hint: (_vdev: string, _setting: string, needed: string) => `It would need ${needed}.`,
+  },
+  XT_VBD_MISSING: {
+    title: 'The file of a disk does not exist',
+    message: (vdev: string, target: string) => `${disk(vdev)}: ${target} does not exist`,
+    hint: 'A relative path is taken from the directory in which xt create runs. truncate -s 1G FILE makes an empty disk.',
+  },
+  XT_VBD_DENIED: {
+    title: 'The file of a disk may not be opened',
+    message: (vdev: string, target: string, access: 'read' | 'written') =>
+      `${disk(vdev)}: ${target} may not be ${access} by this user`,
+    hint: (_vdev: string, _target: string, access: 'read' | 'written') =>
+      access === 'written' ? 'A disk that is only read is given with access=ro.' : 'Look at its permissions.',
+  },
+  XT_VBD_NO_DISK: {
+    title: 'Something that cannot be a disk',
+    message: (vdev: string, target: string, what: string) => `${disk(vdev)}: ${target} is ${what}`,
+    hint: 'A disk is a file or a block device. A folder can become an image: mke2fs -t ext4 -d FOLDER FILE 1G.',
+  },
+  XT_VBD_UNUSABLE: {
+    title: 'The file of a disk cannot be used',
+    message: (vdev: string, target: string, reason: string) =>
+      `${disk(vdev)}: cannot use ${target}: ${reason}`,
+  },
+  XT_VBD_NODE: {
+    title: 'A frontend published something unusable',
+    message: (path: string, value: string) => `${path} holds ${JSON.stringify(value)}`,
+  },
+})
