@@ -10,7 +10,7 @@ import { Config } from '@oclif/core/config'
 import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
 import { reportError } from './report.ts'
-import { readCommandLine } from './verbs.ts'
+import { isTopic, readCommandLine } from './verbs.ts'
 
 export interface Program {
   /** Folder of package.json. */
@@ -27,12 +27,13 @@ export async function main(argv: readonly string[], program: Program): Promise<n
   try {
     const config = await Config.load(loadOptions(program))
     const { command, args } = readCommandLine(argv, config.commandIDs)
-    failed.command = command
-    if (command === undefined || asksForHelp(args)) {
+    failed.command = command?.replace(':', ' ')
+    const isVerbMissing = command === undefined || isTopic(command, config.commandIDs)
+    if (isVerbMissing || asksForHelp(args)) {
       const { Help } = await import('@oclif/core/help')
       await new Help(config).showHelp(command === undefined ? [] : [command])
       // xl's status for a bare `xl`: something was forgotten.
-      return command === undefined && args.length === 0 ? 1 : 0
+      return isVerbMissing && !asksForHelp(args) ? 1 : 0
     }
     await config.runCommand(command, [...args])
     return typeof process.exitCode === 'number' ? process.exitCode : 0

@@ -1,11 +1,13 @@
 /**
  * What stands before and at the place of the command: xl's global options, and commands shortened to a prefix
  * that fits one of them only. Pure.
+ *
+ * A command's id is its verb (`list`), or a topic and a verb (`config:check`, written `xt config check`).
  */
 import { cliErrors } from './errors.ts'
 
 export interface CommandLine {
-  /** Id of the command, undefined for bare `xt`. */
+  /** Id of the command; a topic if its verb is missing (`xt config`); undefined for bare `xt`. */
   readonly command: string | undefined
   readonly args: readonly string[]
 }
@@ -26,37 +28,55 @@ export function readCommandLine(argv: readonly string[], commands: readonly stri
     if (!/^-[vfNtT]+$/.test(option)) throw cliErrors.XT_GLOBAL_OPTION(option)
     dryRun ||= option.includes('N')
   }
-  const word = argv[at]
-  const args = argv.slice(at + 1)
-  if (word === undefined) return { command: undefined, args: [] }
-  if (word === 'help') {
-    const [topic] = args
-    if (topic === undefined) return { command: undefined, args: ['--help'] }
-    return { command: resolveVerb(topic, commands), args: ['--help'] }
+  const words = argv.slice(at)
+  if (words.length === 0) return { command: undefined, args: [] }
+  if (words[0] === 'help') {
+    if (words.length === 1) return { command: undefined, args: ['--help'] }
+    return { command: resolve(words.slice(1), commands).command, args: ['--help'] }
   }
-  const command = resolveVerb(word, commands)
+  const { command, args } = resolve(words, commands)
   if (!dryRun) return { command, args }
   if (command !== 'create') throw cliErrors.XT_NO_DRY_RUN(command)
   return { command, args: [...args, '--dryrun'] }
 }
 
-/** The command with this name or, alone among all, with this beginning. */
-function resolveVerb(word: string, commands: readonly string[]): string {
-  if (commands.includes(word)) return word
-  const fits = commands.filter((command) => command.startsWith(word))
-  if (fits.length === 1) return fits[0]!
-  if (fits.length > 1) throw cliErrors.XT_AMBIGUOUS_COMMAND(word, fits)
-  throw cliErrors.XT_NO_SUCH_COMMAND(word, nearest(word, commands))
+/** True for `config` where there is a `config:check`. */
+export const isTopic = (word: string, commands: readonly string[]): boolean =>
+  commands.some((command) => command.startsWith(`${word}:`))
+
+/** Takes the command from the front of the words: one, or two after a topic. */
+function resolve(
+  words: readonly string[],
+  commands: readonly string[],
+): { readonly command: string; readonly args: readonly string[] } {
+  const [first, second] = words as readonly [string, ...string[]]
+  const verb = resolveVerb(first, [...new Set(commands.map((command) => command.replace(/:.*/, '')))])
+  const verbsOfTopic = commands.flatMap((command) =>
+    command.startsWith(`${verb}:`) ? [command.slice(verb.length + 1)] : [],
+  )
+  if (verbsOfTopic.length === 0) return { command: verb, args: words.slice(1) }
+  if (second === undefined || second.startsWith('-')) return { command: verb, args: words.slice(1) }
+  return { command: `${verb}:${resolveVerb(second, verbsOfTopic, `${verb} `)}`, args: words.slice(2) }
 }
 
-/** Commands at most two slips of the finger away, the nearest first. */
-function nearest(word: string, commands: readonly string[]): string[] {
+/** The verb with this name or, alone among all, with this beginning. `topic` goes before it in messages. */
+function resolveVerb(word: string, verbs: readonly string[], topic = ''): string {
+  if (verbs.includes(word)) return word
+  const fits = verbs.filter((verb) => verb.startsWith(word))
+  if (fits.length === 1) return fits[0]!
+  const full = (verb: string) => `${topic}${verb}`
+  if (fits.length > 1) throw cliErrors.XT_AMBIGUOUS_COMMAND(full(word), fits.map(full))
+  throw cliErrors.XT_NO_SUCH_COMMAND(full(word), nearest(word, verbs).map(full))
+}
+
+/** Verbs at most two slips of the finger away, the nearest first. */
+function nearest(word: string, verbs: readonly string[]): string[] {
   const most = Math.min(2, Math.ceil(word.length / 3))
-  return commands
-    .map((command) => ({ command, slips: editDistance(word, command) }))
+  return verbs
+    .map((verb) => ({ verb, slips: editDistance(word, verb) }))
     .filter(({ slips }) => slips <= most)
     .sort((a, b) => a.slips - b.slips)
-    .map(({ command }) => command)
+    .map(({ verb }) => verb)
 }
 
 /** Levenshtein's distance. */

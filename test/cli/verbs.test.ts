@@ -34,6 +34,19 @@ t.test('global options of xl may stand before the command; -N is a dry run', asy
   t.throws(() => read('-q', 'list'), { code: 'XT_GLOBAL_OPTION' })
 })
 
+t.test('a topic and its verb are two words, and both may be short', async (t) => {
+  const commands = [...COMMANDS, 'config:check', 'config:show', 'config-update']
+  const read = (...argv: string[]) => readCommandLine(argv, commands)
+  t.same(read('config', 'check', 'a.cfg'), { command: 'config:check', args: ['a.cfg'] })
+  t.same(read('config', 'sh', '-x'), { command: 'config:show', args: ['-x'] })
+  t.same(read('config'), { command: 'config', args: [] })
+  t.same(read('config', '--help'), { command: 'config', args: ['--help'] })
+  t.same(read('help', 'config', 'check'), { command: 'config:check', args: ['--help'] })
+  t.same(read('config-', 'a.cfg'), { command: 'config-update', args: ['a.cfg'] })
+  t.throws(() => read('conf'), { code: 'XT_AMBIGUOUS_COMMAND', message: /config, config-update/ })
+  t.throws(() => read('config', 'shwo'), { code: 'XT_NO_SUCH_COMMAND', hint: 'Did you mean config show?' })
+})
+
 t.test('help in all its spellings', async (t) => {
   t.same(read(), { command: undefined, args: [] })
   for (const words of [['help'], ['--help'], ['-h']]) {
