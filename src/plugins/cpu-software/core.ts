@@ -259,6 +259,11 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
           f.store64(8, state, f.get(target), STATE.rip)
           f.br(fault)
         })
+        // Decoding may have dropped every micro-op to make room: the branch that led here is gone, too.
+        f.if(load32(4, state, STATE.codeFlushed), () => {
+          f.store32(4, state, i32(0), STATE.codeFlushed)
+          f.set(linkFrom, i32(0))
+        })
       },
     )
   }

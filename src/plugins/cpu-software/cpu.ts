@@ -40,8 +40,8 @@ export interface CpuHost {
   readonly index: number
   /** Called every few hundred branches: true when the run loop must look (requests, deadlines). */
   mustLeave(): boolean
-  /** TSC value. */
-  tsc(): bigint
+  /** TSC value, a whole number. */
+  ticks(): number
   deviceRead(gpa: number, size: number): bigint
   deviceWrite(gpa: number, size: number, value: bigint): void
   cpuid(leaf: number, subleaf: number): { eax: number; ebx: number; ecx: number; edx: number }
@@ -290,6 +290,16 @@ export class Cpu {
   }
   fence(): void {
     Atomics.load(this.state.memory.i32, 0)
+  }
+  /** EDX:EAX = TSC; guests read it often. */
+  setTimeStamp(): void {
+    const ticks = this.host.ticks()
+    const rax = this.#base + STATE.gpr
+    const rdx = rax + 2 * 8
+    this.#view.setUint32(rax, ticks % 2 ** 32, true)
+    this.#view.setUint32(rax + 4, 0, true)
+    this.#view.setUint32(rdx, Math.floor(ticks / 2 ** 32), true)
+    this.#view.setUint32(rdx + 4, 0, true)
   }
   /** PAUSE: the guest spins; let other threads of the machine have the core now and then. */
   pause(): void {

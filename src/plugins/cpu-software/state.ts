@@ -66,6 +66,8 @@ export const STATE = {
   /** 0: 64-bit code, 1: 32, 2: 16 (index of the code tables). */
   ...place('mode', 4),
   ...place('cpl', 4),
+  /** Not zero: decoding dropped all micro-ops, also the one that was to be linked. */
+  ...place('codeFlushed', 4),
   /** Addresses of the code tables of the three modes. */
   ...place('codeTables', 12, 4),
   /** Address of the TLB in use: by privilege. */

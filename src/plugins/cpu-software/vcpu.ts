@@ -451,8 +451,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
 
   // CpuHost: for the interpreter
 
-  tsc(): bigint {
-    return BigInt(Math.floor((this.#clock() * TSC_KHZ) / 1e6))
+  ticks(): number {
+    return Math.floor((this.#clock() * TSC_KHZ) / 1e6)
   }
   deviceRead(gpa: number, size: number): bigint {
     if (gpa >= LAPIC_BASE && gpa < LAPIC_BASE + 4096) {

@@ -133,7 +133,7 @@ export class CodeRunner {
       log,
       index: 0,
       mustLeave: () => ++this.#looks >= PATIENCE,
-      tsc: () => 0n,
+      ticks: () => 0,
       deviceRead: () => -1n,
       deviceWrite: nothing,
       cpuid: () => ({ eax: 0, ebx: 0, ecx: 0, edx: 0 }),

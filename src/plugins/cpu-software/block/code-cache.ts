@@ -107,6 +107,7 @@ export class CodeCache {
     this.#assists = []
     this.#crossers.clear()
     this.#cpu.flushJumps()
+    this.#cpu.state.setHalf('codeFlushed', 1)
     this.flushes++
   }
 

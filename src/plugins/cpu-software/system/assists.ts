@@ -13,6 +13,7 @@ import { flagsAndStack } from './flags-stack.ts'
 import { io } from './io.ts'
 import type { AssistRun } from './operands.ts'
 import { registers } from './registers.ts'
+import { vector } from './vector.ts'
 
 const ASSISTS: Readonly<Record<string, AssistRun>> = {
   ...control,
@@ -20,6 +21,7 @@ const ASSISTS: Readonly<Record<string, AssistRun>> = {
   ...flagsAndStack,
   ...io,
   ...registers,
+  ...vector,
 }
 
 /** The assist of a row: by form first (`MOV r64, cr`), then by mnemonic. */

@@ -153,11 +153,11 @@ export const control: Record<string, AssistRun> = {
   },
   RDTSC: (cpu) => {
     checkTime(cpu)
-    split(cpu, cpu.host.tsc())
+    cpu.setTimeStamp()
   },
   RDTSCP: (cpu) => {
     checkTime(cpu)
-    split(cpu, cpu.host.tsc())
+    cpu.setTimeStamp()
     cpu.state.regs[1] = cpu.state.word('tscAux') & 0xffffffffn
   },
   RDPMC: (cpu) => cpu.raise('GP', 0),

@@ -62,7 +62,7 @@ export class MsrStore {
     const { state } = cpu
     switch (index) {
       case MSR.TSC:
-        return cpu.host.tsc()
+        return BigInt(cpu.host.ticks())
       case MSR.EFER:
         return state.word('efer')
       case MSR.STAR:
