@@ -34,7 +34,7 @@ export interface DomainInfo {
   readonly shutdownReason?: number
   /** How it ended, for people: "triple fault at rip ...". */
   readonly detail?: string
-  /** MiB of guest memory. */
+  /** MiB of memory that the guest has now, as its balloon left it; at first what it was given. */
   readonly memoryMiB: number
   readonly vcpus: readonly VcpuInfo[]
   /** When the domain was created, milliseconds since 1970. */
@@ -69,6 +69,17 @@ export interface ControlRequests {
   /** Settles when nothing is left of the domain. */
   destroy: { params: Record<never, never>; result: null }
   rename: { params: { readonly name: string }; result: null }
+  /** How many vCPUs are to be online; settles when the guest was told. So do the next three. */
+  setVcpus: { params: { readonly count: number }; result: null }
+  setMemory: { params: { readonly kib: number }; result: null }
+  setMaxMemory: { params: { readonly kib: number }; result: { readonly machineKiB: number } }
+  sysrq: { params: { readonly key: string }; result: null }
+  /** A non-maskable interrupt. */
+  nmi: { params: { readonly vcpu: number }; result: null }
+  /** What the domain is made from when it starts again; its name and UUID stay. */
+  updateConfig: { params: { readonly config: DomainConfig }; result: null }
+  /** Writes an ELF core file, with the guest paused meanwhile. */
+  dumpCore: { params: { readonly path: string }; result: null }
   /** From the answer on, events arrive as notifications. */
   subscribe: { params: { readonly logs: boolean }; result: null }
 }
@@ -152,6 +163,15 @@ export class ControlClient implements Disposable {
       throw error
     })
   rename = (name: string): Promise<null> => this.request('rename', { name })
+  setVcpus = (count: number): Promise<null> => this.request('setVcpus', { count })
+  setMemory = (kib: number): Promise<null> => this.request('setMemory', { kib })
+  /** Answers how much memory the machine was made with: more than that it cannot have before it is made anew. */
+  setMaxMemory = (kib: number): Promise<{ readonly machineKiB: number }> =>
+    this.request('setMaxMemory', { kib })
+  sysrq = (key: string): Promise<null> => this.request('sysrq', { key })
+  nmi = (vcpu: number): Promise<null> => this.request('nmi', { vcpu })
+  updateConfig = (config: DomainConfig): Promise<null> => this.request('updateConfig', { config })
+  dumpCore = (path: string): Promise<null> => this.request('dumpCore', { path })
 
   /** Calls `listener` for every event from now on; log lines only if asked for. */
   async subscribe(listener: (event: DomainEvent) => void, options: { logs?: boolean } = {}): Promise<void> {

@@ -16,6 +16,16 @@ import { dumpCore } from './coredump.ts'
 import type { DriverClock } from './driver.ts'
 import { errors } from './errors.ts'
 import { type GuestFiles, readGuestFiles } from './guest-files.ts'
+import {
+  sendSysrq,
+  setMaxMemory,
+  setMemoryTarget,
+  setOnlineVcpus,
+  withIdentityOf,
+  withMaxMemory,
+  withMemory,
+  withVcpus,
+} from './guest-resources.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin, VcpuStartState } from './plugin.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
@@ -59,6 +69,8 @@ export class Domain {
   readonly #log: string
   readonly #gone = new AbortController()
   #config: DomainConfig
+  /** The largest target that the balloon ever had. */
+  #mostKiB: number
   #created: Promise<Domid> | undefined
   #claim: Claim | undefined
   #store: StoreConnection | undefined
@@ -69,6 +81,7 @@ export class Domain {
 
   constructor(config: DomainConfig, options: DomainOptions, host: DomainHost) {
     this.#config = config
+    this.#mostKiB = config.memoryKiB
     this.#options = options
     this.#host = host
     this.#createdMs = host.now()
@@ -84,6 +97,13 @@ export class Domain {
       reboot: () => this.#askGuest('reboot').then(nothing),
       destroy: () => this.destroy().then(nothing),
       rename: ({ name }) => this.#rename(name).then(nothing),
+      setVcpus: ({ count }) => this.#setVcpus(count).then(nothing),
+      setMemory: ({ kib }) => this.#setMemory(kib).then(nothing),
+      setMaxMemory: ({ kib }) => this.#setMaxMemory(kib),
+      sysrq: ({ key }) => this.#sysrq(key).then(nothing),
+      nmi: ({ vcpu }) => this.#liveVm('interrupt the guest').nmi(vcpu),
+      updateConfig: ({ config }) => this.#updateConfig(config),
+      dumpCore: ({ path }) => this.#dumpPaused(path).then(nothing),
     })
   }
 
@@ -209,7 +229,7 @@ export class Domain {
       pauseCount: vm?.pauseCount ?? 1,
       ...(end === undefined ? {} : { shutdownReason: end.reason }),
       ...(end?.detail === undefined ? {} : { detail: end.detail }),
-      memoryMiB: Math.floor(config.memoryKiB / 1024),
+      memoryMiB: this.#memoryMiB(),
       vcpus: vm?.vcpus() ?? [],
       createdMs: this.#createdMs,
       waitingFor: this.openCalls(),
@@ -218,15 +238,25 @@ export class Domain {
     }
   }
 
+  /** XEN: pages that the guest was shown but never given do not count: it has at most what it was once meant to have. */
+  #memoryMiB(): number {
+    return Math.floor(Math.min(this.#mostKiB, this.#vm?.guestKiB() ?? this.#mostKiB) / 1024)
+  }
+
   #runningVm(what: string): Vm {
     if (this.#vm === undefined) throw errors.XT_NOT_NOW(what, 'building')
     return this.#vm
   }
 
+  /** The VM of a guest that has neither ended nor begun to. */
+  #liveVm(wish: string): Vm {
+    const vm = this.#runningVm(wish)
+    if (vm.state !== 'running' && vm.state !== 'paused') throw errors.XT_NOT_NOW(wish, vm.state)
+    return vm
+  }
+
   async #askGuest(what: 'poweroff' | 'reboot'): Promise<void> {
-    const wish = what === 'reboot' ? 'reboot the guest' : 'shut the guest down'
-    const { state } = this.#runningVm(wish)
-    if (state !== 'running' && state !== 'paused') throw errors.XT_NOT_NOW(wish, state)
+    this.#liveVm(what === 'reboot' ? 'reboot the guest' : 'shut the guest down')
     await requestOfGuest(this.#store!, this.#claim!.domid, what, this.#host.clock, this.#gone.signal)
   }
 
@@ -236,6 +266,50 @@ export class Domain {
     this.#config = { ...this.#config, name }
     await renameInStore(this.#store, this.#claim.domid, this.#config.uuid, name)
     this.#tell({ type: 'renamed', name })
+  }
+
+  async #setVcpus(count: number): Promise<void> {
+    this.#liveVm('set the vCPUs')
+    await setOnlineVcpus(this.#store!, this.#claim!.domid, count, this.#config.maxVcpus)
+    this.#config = withVcpus(this.#config, count)
+  }
+
+  async #setMemory(kib: number): Promise<void> {
+    this.#liveVm('set the memory')
+    await setMemoryTarget(this.#store!, this.#claim!.domid, this.#config.uuid, kib)
+    this.#mostKiB = Math.max(this.#mostKiB, kib)
+    this.#config = withMemory(this.#config, kib)
+  }
+
+  /** A machine's memory does not grow: more than it was made with is for its next start. */
+  async #setMaxMemory(kib: number): Promise<{ machineKiB: number }> {
+    const vm = this.#liveVm('set the maximum memory')
+    await setMaxMemory(this.#store!, this.#claim!.domid, kib)
+    this.#config = withMaxMemory(this.#config, kib)
+    return { machineKiB: vm.memory!.ramBytes / 1024 }
+  }
+
+  async #sysrq(key: string): Promise<void> {
+    this.#liveVm('send a sysrq')
+    await sendSysrq(this.#store!, this.#claim!.domid, key)
+  }
+
+  /** The running guest keeps what it has. */
+  #updateConfig(config: DomainConfig): null {
+    this.#config = withIdentityOf(this.#config, config)
+    return null
+  }
+
+  async #dumpPaused(path: string): Promise<void> {
+    const vm = this.#runningVm('dump core')
+    await vm.pause()
+    try {
+      dumpCore(vm.memory!, path)
+    } catch (error) {
+      throw errors.XT_DUMP_FAILED(path, error instanceof Error ? error.message : String(error))
+    } finally {
+      await vm.unpause()
+    }
   }
 
   async #onEnd({ reason, detail }: GuestEnd): Promise<void> {

@@ -88,6 +88,34 @@ export const errors = defineErrors({
     hint: '`xt console` shows what it does; `xt destroy` ends it at once.',
   },
 
+  // Changing a guest that runs.
+  XT_VCPU_COUNT: {
+    title: 'vcpu-set with a number of vCPUs that the domain cannot have',
+    message: (domid: number, count: number, most: number) =>
+      `Domain ${domid}: requested ${count} vCPUs, however it has 1 to ${most}.`,
+    hint: 'maxvcpus= in the configuration says how many there may be.',
+  },
+  XT_MEMORY_ABOVE_MAX: {
+    title: 'mem-set with more than the domain may have',
+    message: (domid: number, kib: number, max: number) =>
+      `cannot set domid ${domid} dynamic max memory to ${kib} KiB: its static maximum is ${max} KiB`,
+    hint: 'maxmem= in the configuration says how much it may be.',
+  },
+  XT_MEMORY_BELOW_TARGET: {
+    title: 'mem-max with less than the domain is meant to have now',
+    message: (domid: number, kib: number, target: number) =>
+      `cannot set domid ${domid} static max memory to ${kib} KiB: its target is ${target} KiB`,
+    hint: '`xt mem-set` makes the target smaller.',
+  },
+  XT_NO_SUCH_VCPU: {
+    title: 'A vCPU that the domain does not have',
+    message: (domid: number, vcpu: number) => `Domain ${domid} has no vCPU ${vcpu} that is online.`,
+  },
+  XT_DUMP_FAILED: {
+    title: 'A core dump could not be written',
+    message: (path: string, why: string) => `core dump to ${path} failed: ${why}`,
+  },
+
   // Building a machine.
   XT_MEMORY_UNUSABLE: {
     title: 'A machine of this size cannot be made',

@@ -6,7 +6,8 @@
  */
 import type { XtError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
-import { MachineMemory, planMachine } from '../base/machine-memory.ts'
+import { MachineMemory, PAGE_SIZE, planMachine } from '../base/machine-memory.ts'
+import { requestVcpu, VCPU_REQUEST } from '../base/vcpu-control.ts'
 import type { CapabilityTable } from './context.ts'
 import type { CallName, DriverClock, DriverOptions, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
@@ -51,6 +52,7 @@ export class Vm {
   #driver: PluginDriver | undefined
   #memory: MachineMemory | undefined
   #vcpus: Vcpus | undefined
+  #guestPages: (() => number) | undefined
   #started = false
   #pauseCount = 1
   #end: GuestEnd | undefined
@@ -96,6 +98,20 @@ export class Vm {
     return this.#lastVcpus ?? this.#vcpus?.info() ?? []
   }
 
+  /** Memory that the guest has and did not balloon out; undefined where no Xen shim counts it. */
+  guestKiB(): number | undefined {
+    return this.#guestPages === undefined ? undefined : (this.#guestPages() * PAGE_SIZE) / 1024
+  }
+
+  /** Interrupts a vCPU as a non-maskable interrupt does. Throws XT_NO_SUCH_VCPU. */
+  nmi(vcpu: number): null {
+    const { domid } = this.#options.info
+    const { state } = this.vcpus()[vcpu] ?? { state: 'offline' }
+    if (state === 'offline' || this.#memory === undefined) throw errors.XT_NO_SUCH_VCPU(domid, vcpu)
+    requestVcpu(this.#memory, vcpu, VCPU_REQUEST.nmi)
+    return null
+  }
+
   openCalls(): readonly string[] {
     return this.#driver?.openCalls() ?? []
   }
@@ -117,6 +133,8 @@ export class Vm {
       const vcpus = cpuOf(set.capabilities, plugins)
       vcpus.setStart(start)
       this.#vcpus = vcpus
+      const domain = set.capabilities.get('xenDomain')
+      if (domain !== undefined) this.#guestPages = () => domain.physmap.currentPages()
       this.#machine.to('paused')
     })
   }
@@ -198,6 +216,7 @@ export class Vm {
     const stopped = (await this.#driver?.call('stop')) ?? []
     const disposed = (await this.#driver?.dispose()) ?? []
     this.#memory = undefined
+    this.#guestPages = undefined
     this.#machine.to('gone')
     this.#gone.reject(this.#goingDown.signal.reason)
     return [...stopped, ...disposed]

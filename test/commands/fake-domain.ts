@@ -76,6 +76,16 @@ export class FakeDomain {
         this.info = { ...this.info, name }
         return null
       },
+      setVcpus: ({ count }) => take(`setVcpus ${count}`)(),
+      setMemory: ({ kib }) => take(`setMemory ${kib}`)(),
+      setMaxMemory: ({ kib }) => {
+        take(`setMaxMemory ${kib}`)()
+        return { machineKiB: 262144 }
+      },
+      sysrq: ({ key }) => take(`sysrq ${key}`)(),
+      nmi: ({ vcpu }) => take(`nmi ${vcpu}`)(),
+      updateConfig: ({ config }) => take(`updateConfig ${config.memoryKiB}`)(),
+      dumpCore: ({ path }) => take(`dumpCore ${path}`)(),
     })
   }
 

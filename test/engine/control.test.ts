@@ -19,6 +19,13 @@ async function serve(t: Teardown, some: Partial<ControlHandlers> = {}) {
     reboot: refuse,
     destroy: refuse,
     rename: refuse,
+    setVcpus: refuse,
+    setMemory: refuse,
+    setMaxMemory: refuse,
+    sysrq: refuse,
+    nmi: refuse,
+    updateConfig: refuse,
+    dumpCore: refuse,
     ...some,
   }
   const server = new ControlServer(handlers)
