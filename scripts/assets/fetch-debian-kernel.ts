@@ -40,17 +40,38 @@ export async function debianKernel(
   const given = await givenFile('XT_ASSET_VMLINUZ')
   if (given !== undefined) return { vmlinuz: given, release: basename(given).replace(/^vmlinuz-/, '') }
   return inCache(options, async (cache, apt) => {
-    const names = META_PACKAGES[options.flavour ?? 'cloud']
-    const meta = await apt.find(...names)
-    const image = /linux-image-[^\s,]+/.exec(meta.depends)?.[0]
-    if (image === undefined) throw assetErrors.XT_ASSET_NO_PACKAGE(names.join(' or '))
-    const release = image.slice('linux-image-'.length)
-    const directory = join(cache, 'kernels', `${release}_${meta.version}`)
+    const { name, release, version } = await kernelImage(apt, options.flavour)
+    const directory = join(cache, 'kernels', `${release}_${version}`)
     const vmlinuz = join(directory, 'boot', `vmlinuz-${release}`)
     if (!(await exists(vmlinuz))) {
-      await unpackDeb(await apt.download(await apt.find(image)), directory, ['./boot/vmlinuz-*'])
+      await unpackDeb(await apt.download(await apt.find(name)), directory, ['./boot/vmlinuz-*'])
     }
     return { vmlinuz, release }
+  })
+}
+
+/**
+ * Modules of the same kernel by name (`xen-blkfront`), for an initramfs: files to be given to insmod as they are.
+ * What a module depends on is not added: name that first.
+ * @throws XtError of assetErrors
+ */
+export async function debianModules(
+  names: readonly string[],
+  options: AssetOptions & { readonly flavour?: KernelFlavour } = {},
+): Promise<readonly string[]> {
+  return inCache(options, async (cache, apt) => {
+    const image = await kernelImage(apt, options.flavour)
+    const directory = join(cache, 'modules', `${image.release}_${image.version}`, names.join('+'))
+    if (!(await exists(directory))) {
+      const members = names.map((name) => `*/${name}.ko*`)
+      await unpackDeb(await apt.download(await apt.find(image.name)), directory, members)
+    }
+    const files = await readdir(directory, { recursive: true })
+    return names.map((name) => {
+      const file = files.find((path) => basename(path).startsWith(`${name}.ko`))
+      if (file === undefined) throw assetErrors.XT_ASSET_UNPACK_FAILED(image.name, `it has no module ${name}`)
+      return join(directory, file)
+    })
   })
 }
 
@@ -71,6 +92,15 @@ export async function debianBusybox(options: AssetOptions = {}): Promise<string>
     const files = await readdir(directory, { recursive: true })
     return join(directory, files.find((file) => file.endsWith('bin/busybox')) ?? 'bin/busybox')
   })
+}
+
+/** The package of the current kernel of a kind, its release, and the version of the package that stands for it. */
+async function kernelImage(apt: Apt, flavour: KernelFlavour = 'cloud') {
+  const names = META_PACKAGES[flavour]
+  const meta = await apt.find(...names)
+  const name = /linux-image-[^\s,]+/.exec(meta.depends)?.[0]
+  if (name === undefined) throw assetErrors.XT_ASSET_NO_PACKAGE(names.join(' or '))
+  return { name, release: name.slice('linux-image-'.length), version: meta.version }
 }
 
 function inCache<T>(options: AssetOptions, work: (cache: string, apt: Apt) => Promise<T>): Promise<T> {

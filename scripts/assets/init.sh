@@ -11,6 +11,9 @@ mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /tmp
 hostname debian
+for module in /lib/modules/*; do
+  [ -e "$module" ] && insmod "$module"
+done
 cd /root
 
 for word in $(cat /proc/cmdline); do

@@ -1,24 +1,26 @@
 /**
  * Makes the demo's initramfs: busybox and a small /init (init.sh) in a gzip-compressed cpio archive.
  *
- *   node scripts/assets/make-initramfs.ts
+ *   node scripts/assets/make-initramfs.ts [MODULE...]
  *
- * prints its path. No root needed: device nodes are written into the archive, not onto a disk.
+ * prints its path. Modules of Debian's cloud kernel that are named (xen-blkfront) are loaded at the start. No root needed: device nodes are written into the archive, not onto a disk.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { XtError } from '../../src/base/errors.ts'
 import { assetCache } from './cache.ts'
 import { type CpioEntry, writeCpio } from './cpio.ts'
 import { exists } from './debian-package.ts'
-import { type AssetOptions, debianBusybox } from './fetch-debian-kernel.ts'
+import { type AssetOptions, debianBusybox, debianModules } from './fetch-debian-kernel.ts'
 
 export interface InitramfsOptions extends AssetOptions {
   /** A static x86-64 busybox; by default Debian's is fetched. */
   readonly busybox?: string
-  /** More files, for instance kernel modules or test programs. */
+  /** Kernel modules (.ko files) that the guest loads at its start, in this order. */
+  readonly modules?: readonly string[]
+  /** More files, for instance test programs. */
   readonly extra?: readonly CpioEntry[]
 }
 
@@ -46,7 +48,8 @@ export function runArgument(script: string): string {
 export async function initramfs(options: InitramfsOptions = {}): Promise<string> {
   const busybox = await readFile(options.busybox ?? (await debianBusybox(options)))
   const init = await readFile(new URL('init.sh', import.meta.url))
-  const archive = writeCpio(entries(busybox, init, options.extra ?? []))
+  const modules = await moduleEntries(options.modules ?? [])
+  const archive = writeCpio(entries(busybox, init, [...modules, ...(options.extra ?? [])]))
   const id = createHash('sha256').update(archive).digest('hex').slice(0, 12)
   const directory = join(options.cache ?? assetCache(), 'initramfs')
   const path = join(directory, `${id}.cpio.gz`)
@@ -57,6 +60,17 @@ export async function initramfs(options: InitramfsOptions = {}): Promise<string>
   await writeFile(unfinished, gzipSync(archive, { level: 9 }))
   await rename(unfinished, path)
   return path
+}
+
+/** Numbered, so that the order of the names is the order of loading. */
+async function moduleEntries(files: readonly string[]): Promise<CpioEntry[]> {
+  if (files.length === 0) return []
+  const loaded = files.map(async (file, n): Promise<CpioEntry> => {
+    const path = `lib/modules/${String(n).padStart(2, '0')}-${basename(file)}`
+    return { path, kind: 'file', data: await readFile(file) }
+  })
+  const directories = ['lib', 'lib/modules'].map((path): CpioEntry => ({ path, kind: 'directory' }))
+  return [...directories, ...(await Promise.all(loaded))]
 }
 
 function entries(busybox: Uint8Array, init: Uint8Array, extra: readonly CpioEntry[]): CpioEntry[] {
@@ -85,7 +99,10 @@ function entries(busybox: Uint8Array, init: Uint8Array, extra: readonly CpioEntr
 
 if (import.meta.main) {
   try {
-    console.log(await initramfs({ onProgress: (line) => console.error(line) }))
+    const onProgress = (line: string) => console.error(line)
+    const names = process.argv.slice(2)
+    const modules = names.length === 0 ? [] : await debianModules(names, { onProgress })
+    console.log(await initramfs({ modules, onProgress }))
   } catch (error) {
     if (!(error instanceof XtError)) throw error
     console.error(error.hint === undefined ? error.message : `${error.message}\n${error.hint}`)
