@@ -12,7 +12,13 @@ import { join } from 'node:path'
 
 const root = join(import.meta.dirname, '..')
 const stamp = join(root, 'dist', '.built')
-const READS = ['src', 'scripts/build.ts', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
+const BUILDERS = [
+  'scripts/build.ts',
+  'scripts/build-hello.ts',
+  'scripts/build-interpreter.ts',
+  'scripts/manifest.ts',
+]
+const READS = ['src', ...BUILDERS, 'package.json', 'tsconfig.json', 'tsconfig.build.json']
 const OUTPUT = /\.(js|js\.map|d\.ts)$/
 
 /** True if something that the build reads changed, came or went since the last one. */
