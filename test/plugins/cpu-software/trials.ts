@@ -35,6 +35,9 @@ export interface Draft {
   options: EncodeOptions
   readonly gpr: bigint[]
   rflags: bigint
+  /** x87 status and abridged tag word. */
+  fsw: number
+  ftw: number
   readonly st: bigint[]
   readonly xmm: bigint[]
   /** The bytes around the memory operand and the stack, from MEMORY_ADDRESS + `offset`. */
@@ -142,6 +145,7 @@ function memoryOperand(draft: Draft, size: number): Memory {
 
 function operand(draft: Draft, o: Operand, memory: boolean): Argument {
   const { s, mode, row } = draft
+  if (o.text === 'ST(0)') return 'st0'
   if (o.where === 'fixed') return o.text === '1' ? 1 : (o.text.toLowerCase() as RegisterName)
   const isMemory = o.kind === 'm' || (memory && /m$/.test(o.kind))
   if (isMemory) return memoryOperand(draft, o.memWidth)
@@ -159,6 +163,8 @@ function operand(draft: Draft, o: Operand, memory: boolean): Argument {
       return s.pick(namesOf('mm', 64, mode))
     case 'sreg':
       return s.pick(namesOf('sreg', 16, mode).filter((name) => name !== 'cs' || o.access === 'r'))
+    case 'st':
+      return s.pick(namesOf('st', 80, mode))
     case 'cr':
       return 'cr0'
     case 'dr':
@@ -202,6 +208,8 @@ export function trial(
   const draft: Draft = {
     s, row, mode, args: [], options, gpr, bytes, offset, target, stack,
     rflags: 0x202n | (s.bits(12) & BigInt(STATUS_FLAGS)),
+    fsw: s.below(8) << 11,
+    ftw: s.below(256),
     st: Array.from({ length: 8 }, () => vector(s) & ((1n << 80n) - 1n)),
     xmm: Array.from({ length: 16 }, () => vector(s)),
   } // biome-ignore format: one line each would be longer than the function
@@ -222,7 +230,12 @@ function finish(draft: Draft): Trial | undefined {
     code = encodeRow(row, args, mode, options)!.bytes
   }
   const gpr = mode === 32 ? draft.gpr.map((v) => v & 0xffff_ffffn) : draft.gpr
-  const fx = fxImage({ st: draft.st, xmm: mode === 32 ? draft.xmm.slice(0, 8) : draft.xmm, ftw: 0xff })
+  const fx = fxImage({
+    fsw: draft.fsw,
+    ftw: draft.ftw,
+    st: draft.st,
+    xmm: mode === 32 ? draft.xmm.slice(0, 8) : draft.xmm,
+  })
   return {
     row, mode, args, options,
     case: { code: Uint8Array.from(code), bits: mode, gpr, rflags: draft.rflags, fx, memory: { offset, bytes } },

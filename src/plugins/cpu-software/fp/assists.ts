@@ -88,10 +88,12 @@ function storeInteger(cpu: FpMachine, bytes: number, value: bigint): void {
     )
 }
 
-/** Faults now if a store of this many bytes (at most a page) would. */
+/** Faults now if a store of this many bytes (at most a page) would, at the address where it would. */
 function probe(cpu: FpMachine, bytes: number): void {
-  cpu.probeStore(addressOf(cpu), 1)
-  cpu.probeStore(addressOf(cpu) + BigInt(bytes - 1), 1)
+  const first = addressOf(cpu)
+  const lastPage = (first + BigInt(bytes - 1)) & ~4095n
+  cpu.probeStore(first, 1)
+  if (lastPage > first) cpu.probeStore(lastPage, 1)
 }
 
 /** ST(i), RFLAGS and pointers of an x87 instruction, the costly ones made only when asked for. */

@@ -42,16 +42,15 @@ function source(cpu: Cpu, op: AssistOp): Uint8Array {
   return cpu.loadBytes(at, XMM_BYTES)
 }
 
-/** Stores the bytes whose mask byte is negative to DS:rDI; bytes that are left out do not fault. */
+/**
+ * Stores the bytes whose mask byte is negative to DS:rDI. The whole operand must be writable, whatever the mask:
+ * the manual leaves that to the processor.
+ */
 function storeMasked(cpu: Cpu, op: AssistOp, bytes: Uint8Array, mask: Uint8Array): void {
-  const addressMask = (1n << BigInt(op.addrSize)) - 1n
-  const selected = [...mask.keys()].filter((n) => mask[n]! >= 0x80)
-  const at = selected.map((n) =>
-    cpu.linear(op.segment, (cpu.state.regs[RDI]! + BigInt(n)) & addressMask, 1, true),
-  )
-  // Nothing is stored if any byte faults.
-  for (const address of at) cpu.probeStore(address, 1)
-  for (const [i, n] of selected.entries()) cpu.store(at[i]!, 1, BigInt(bytes[n]!))
+  const offset = cpu.state.regs[RDI]! & ((1n << BigInt(op.addrSize)) - 1n)
+  const at = cpu.linear(op.segment, offset, bytes.length, true)
+  cpu.probeStore(at, bytes.length)
+  for (const [n, byte] of bytes.entries()) if (mask[n]! >= 0x80) cpu.store(at + BigInt(n), 1, BigInt(byte))
 }
 
 const word = (bytes: Uint8Array, n: number): number => bytes[2 * n]! | (bytes[2 * n + 1]! << 8)
