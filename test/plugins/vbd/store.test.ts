@@ -1,0 +1,140 @@
+import { execFileSync } from 'node:child_process'
+import {
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import fc from 'fast-check'
+import t, { type Test } from 'tap'
+import { loadPunchHole } from '../../../src/plugins/vbd/punch-hole.ts'
+import { type BlockStore, deviceGeometry, openStore } from '../../../src/plugins/vbd/store.ts'
+import { xvda } from './frontend.ts'
+
+const KiB = 1024
+
+/** Some bytes of shared memory, as guest pages are. */
+const shared = (length: number) => new Uint8Array(new SharedArrayBuffer(length))
+
+async function opened(t: Test, content: Uint8Array, readwrite = true): Promise<[BlockStore, string]> {
+  const target = join(t.testdir(), 'disk.raw')
+  writeFileSync(target, content)
+  const store = await openStore({ ...xvda, target, readwrite })
+  t.teardown(() => store[Symbol.asyncDispose]())
+  return [store, target]
+}
+
+t.test('what is written in pieces lies in the file, and is read back into other pieces', async (t) => {
+  const [store, target] = await opened(t, new Uint8Array(64 * KiB))
+  t.match({ ...store }, { sectors: 128, sectorSize: 512, physicalSectorSize: 512, device: undefined })
+  const model = new Uint8Array(64 * KiB)
+  const sizes = fc.array(fc.integer({ min: 1, max: 8 }), { minLength: 1, maxLength: 6 })
+  await fc.assert(
+    fc.asyncProperty(sizes, fc.nat(16), fc.nat(255), async (pieces, sector, seed) => {
+      const memory = shared(64 * KiB)
+      for (let i = 0; i < memory.length; i++) memory[i] = (seed + i * 13) & 0xff
+      let at = 0
+      const views = pieces.map((sectors) => {
+        at += sectors * 512
+        return memory.subarray(at - sectors * 512, at)
+      })
+      store.write(views, sector * 512)
+      model.set(memory.subarray(0, at), sector * 512)
+      const back = shared(at)
+      store.read([back.subarray(0, 100), back.subarray(100)], sector * 512)
+      return Buffer.compare(back, memory.subarray(0, at)) === 0
+    }),
+    { numRuns: 30 },
+  )
+  await store.flush()
+  t.equal(Buffer.compare(readFileSync(target), model), 0)
+})
+
+t.test('a request of more pieces than one system call takes is done whole', async (t) => {
+  const [store] = await opened(
+    t,
+    Uint8Array.from({ length: 4 * KiB }, (_, i) => i & 0xff),
+  )
+  const memory = shared(2 * KiB)
+  store.read(
+    Array.from(memory, (_, i) => memory.subarray(i, i + 1)),
+    512,
+  )
+  t.same([memory[0], memory[1], memory[2047]], [0, 1, 255])
+})
+
+t.test('a file that became shorter is an error, not zeroes', async (t) => {
+  const [store, target] = await opened(t, new Uint8Array(8 * KiB))
+  truncateSync(target, 4 * KiB)
+  t.throws(() => store.read([shared(8 * KiB)], 0), { code: 'EOF' })
+})
+
+t.test('a tail shorter than a sector is no part of the disk', async (t) => {
+  const [store] = await opened(t, new Uint8Array(1300))
+  t.equal(store.sectors, 2)
+})
+
+t.test(
+  'a discard makes a hole that reads as zeroes; the file keeps its size',
+  { skip: (await loadPunchHole()) === undefined ? 'koffi is not installed' : false },
+  async (t) => {
+    const [store, target] = await opened(t, new Uint8Array(1024 * KiB).fill(7))
+    await store.flush()
+    const before = statSync(target)
+    store.discard?.run(512 * KiB, 256 * KiB)
+    await store.flush()
+    t.equal(statSync(target).size, before.size)
+    t.ok(statSync(target).blocks < before.blocks, 'the host has its blocks back')
+    const memory = shared(8)
+    store.read([memory], 512 * KiB - 4)
+    t.same([...memory], [7, 7, 7, 7, 0, 0, 0, 0])
+  },
+)
+
+t.test('a read-only disk is not opened for writing and offers no discard', async (t) => {
+  const [store] = await opened(t, new Uint8Array(4 * KiB), false)
+  t.throws(() => store.write([shared(512)], 0), { code: 'EBADF' })
+  t.equal(store.discard, undefined)
+})
+
+t.test('what cannot be a disk is named', async (t) => {
+  const dir = t.testdir({ short: 'x', locked: 'x'.repeat(600) })
+  mkdirSync(join(dir, 'folder'))
+  symlinkSync('/nowhere', join(dir, 'dangling'))
+  execFileSync('mkfifo', [join(dir, 'pipe')])
+  const open = (name: string, readwrite: boolean) =>
+    openStore({ ...xvda, target: join(dir, name), readwrite })
+  for (const readwrite of [true, false]) {
+    await t.rejects(open('missing', readwrite), {
+      code: 'XT_VBD_MISSING',
+      message: /xvda: .*missing does not/,
+    })
+    await t.rejects(open('dangling', readwrite), { code: 'XT_VBD_MISSING' })
+    await t.rejects(open('folder', readwrite), { code: 'XT_VBD_NO_DISK', message: /a directory/ })
+    await t.rejects(open('pipe', readwrite), { code: 'XT_VBD_NO_DISK', message: /neither a file nor/ })
+    await t.rejects(open('short', readwrite), { code: 'XT_VBD_NO_DISK', message: /shorter than a sector/ })
+  }
+  await t.rejects(openStore({ ...xvda, target: '/dev/null' }), { code: 'XT_VBD_NO_DISK' })
+  if (process.getuid?.() === 0) return t.comment('root may open everything')
+  chmodSync(join(dir, 'locked'), 0o400)
+  await t.rejects(open('locked', true), { code: 'XT_VBD_DENIED', hint: /access=ro/ })
+  t.equal((await open('locked', false)).sectors, 1)
+})
+
+t.test('the kernel says what a block device is like; a partition has its disk’s limits', async (t) => {
+  const queue = { logical_block_size: '4096\n', physical_block_size: '4096\n', discard_granularity: '0\n' }
+  const sysfs = t.testdir({
+    disk: { size: '2048\n', queue, part: { size: '1024\n' } },
+    '259:0': t.fixture('symlink', 'disk'),
+    '259:300': t.fixture('symlink', 'disk/part'),
+  })
+  const limits = { sectorSize: 4096, physicalSectorSize: 4096, granularity: 0 }
+  const rdev = (major: number, minor: number) => ((minor & 0xfff00) << 12) | (major << 8) | (minor & 0xff)
+  t.same(deviceGeometry(rdev(259, 0), sysfs), { bytes: 1048576, device: '103:0', ...limits })
+  t.same(deviceGeometry(rdev(259, 300), sysfs), { bytes: 524288, device: '103:12c', ...limits })
+  t.throws(() => deviceGeometry(rdev(7, 9), sysfs), { code: 'ENOENT' })
+})
