@@ -84,6 +84,38 @@ export const cliErrors = defineErrors({
     title: 'Something that is not a number stands where a domid should',
     message: (text: string) => `Invalid domain id: ${text}`,
   },
+  XT_INVALID_VCPU_COUNT: {
+    title: 'vcpu-set with something that is no number',
+    message: (text: string) => `Error: Invalid argument: "${text}" is no number of vCPUs`,
+  },
+  XT_OVERCOMMITTED: {
+    title: 'vcpu-set with more vCPUs than this machine has CPUs',
+    message: (cpus: number, vcpus: number) =>
+      `You are overcommitting: this machine has ${cpus} CPUs, and you try to set ${vcpus} vCPUs.`,
+    hint: '-i (--ignore-host) does it all the same.',
+  },
+  XT_MEMORY_SIZE: {
+    title: 'mem-set or mem-max with something that is no size',
+    message: (text: string) => `invalid memory size: ${text}`,
+    hint: 'A number of MiB, or a number with b, k, m, g or t behind it: 512, 1g, 262144k.',
+  },
+  XT_INVALID_SYSRQ: {
+    title: 'sysrq with something that is not one key',
+    message: () => 'Invalid sysrq: it is one letter or digit.',
+  },
+  XT_INVALID_TRIGGER: {
+    title: 'A trigger that does not exist',
+    message: (trigger: string) => `Invalid trigger "${trigger}"`,
+    hint: 'There are nmi, reset, init, power, sleep and s3resume.',
+  },
+  XT_CONFIG_UPDATE_DOMAIN: {
+    title: 'config-update without a domain',
+    message: () => 'xt config-update requires a domain argument',
+  },
+  XT_NOT_THERE_YET: {
+    title: 'A command of xl that xt does not have yet',
+    message: (verb: string, why: string) => `xt ${verb}: ${why}`,
+  },
   XT_NO_CONSOLE: {
     title: 'The console of a domain cannot be reached',
     message: (name: string, why: string) => `Unable to attach console of ${name}: ${why}`,
@@ -98,6 +130,22 @@ export const cliErrors = defineErrors({
   XT_ESCAPE_KEY: {
     title: 'The escape character of a console is not one character',
     message: (text: string) => `escape character "${text}" is neither one character nor ^X`,
+    exit: 2,
+  },
+  XT_XENSTORE_REFUSED: {
+    title: 'The store refused what was asked',
+    message: (path: string, why: string) => `${path}: ${why}`,
+  },
+  XT_XENSTORE_PERMISSION: {
+    title: 'A permission of a node in the store that cannot be read',
+    message: (text: string) => `"${text}" is no permission`,
+    hint: 'A letter (n none, r read, w write, b both) and a domid, the owner first: n0 r3.',
+    exit: 2,
+  },
+  XT_XENSTORE_ESCAPE: {
+    title: 'A value for the store with an escape that does not exist',
+    message: (sequence: string) => `\`${sequence}' is no escape`,
+    hint: 'Escapes are \\\\ \\t \\n \\r and \\xHH; -R takes the value as it is.',
     exit: 2,
   },
   XT_INTERNAL: {

@@ -18,6 +18,8 @@ import {
 } from '../xen/xenstore/wire.ts'
 import { XenstoreError } from '../xen/xenstore/xenstore-error.ts'
 
+export { XenstoreError }
+
 export interface ConnectOptions {
   readonly socketPath: string
   /** Called when the store is gone, e.g. `() => ensureXenstored(runDir)`; without it a lost store stays lost. */
