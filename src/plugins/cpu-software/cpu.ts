@@ -8,6 +8,7 @@ import { MACHINE_LOCK, PAGE_SIZE } from '../../base/machine-memory.ts'
 import { CodeCache } from './block/code-cache.ts'
 import type { CpuState } from './cpu-state.ts'
 import { GUEST_FAULT } from './fault.ts'
+import type { Decode } from './isa/decode.ts'
 import { ACCESS, NOT_CANONICAL, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
@@ -104,7 +105,8 @@ export class Cpu {
   /** An exception, interrupt or INT went through the IDT since this was cleared. */
   entered = false
 
-  constructor(state: CpuState, host: CpuHost, modules: CoreModules) {
+  /** `decoder`: of a processor with other features than CPUID advertises. */
+  constructor(state: CpuState, host: CpuHost, modules: CoreModules, decoder?: Decode) {
     this.state = state
     this.host = host
     this.#base = state.base
@@ -152,7 +154,7 @@ export class Cpu {
     })
     this.#core = instance.exports as unknown as CoreExports
     new WebAssembly.Instance(modules.rest, { env: { memory: state.memory.memory }, core: instance.exports })
-    this.code = new CodeCache(this)
+    this.code = new CodeCache(this, decoder)
     this.flushTlb()
   }
 

@@ -1,6 +1,6 @@
 /** Every advertised row of the instruction table is compared with the host, or there is a reason why not. */
 import t from 'tap'
-import { advertisedRows, familyOf, reasonApart } from './coverage.ts'
+import { advertisedRows, familyOf, reasonApart, runsOnThisCpu } from './coverage.ts'
 
 t.test('every advertised row is compared with the host or says why not', async (t) => {
   const without = advertisedRows.filter(
@@ -16,4 +16,11 @@ t.test('every advertised row is compared with the host or says why not', async (
     if (reason !== undefined) apart.set(reason, [...(apart.get(reason) ?? []), row.form])
   }
   for (const [reason, forms] of apart) t.comment(`${reason}: ${[...new Set(forms)].join('; ')}`)
+})
+
+t.test('every advertised row is implemented', async (t) => {
+  t.same(
+    advertisedRows.filter((row) => !runsOnThisCpu(row)).map((row) => row.form),
+    [],
+  )
 })

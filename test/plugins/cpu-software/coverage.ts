@@ -12,6 +12,9 @@ import { INTEGER } from '../../../src/plugins/cpu-software/isa/table-integer.ts'
 import { SIMD_FLOAT } from '../../../src/plugins/cpu-software/isa/table-simd-float.ts'
 import { SIMD_INTEGER } from '../../../src/plugins/cpu-software/isa/table-simd-integer.ts'
 import { X87 } from '../../../src/plugins/cpu-software/isa/table-x87.ts'
+import { meaningKey } from '../../../src/plugins/cpu-software/sem/meanings.ts'
+import { vectorKey } from '../../../src/plugins/cpu-software/sem/vector-meanings.ts'
+import { findAssist } from '../../../src/plugins/cpu-software/system/assists.ts'
 
 const mnemonics = (
   ...tables: readonly (readonly (readonly [string, ...unknown[]])[])[]
@@ -65,3 +68,7 @@ export function familyOf(row: Row): Family | undefined {
 /** The rows of a family that are compared. */
 export const rowsOf = (...families: readonly Family[]): readonly Row[] =>
   advertisedRows.filter((row) => reasonApart(row) === undefined && families.includes(familyOf(row)!))
+
+/** Whether anything executes a row: a meaning, a vector meaning or an assist. */
+export const runsOnThisCpu = (row: Row): boolean =>
+  meaningKey(row, 0) !== undefined || vectorKey(row) !== undefined || findAssist(row) !== undefined

@@ -5,7 +5,7 @@
 import type { HostResult } from '../../host-oracle/oracle.ts'
 import { hostOracle } from '../../host-oracle/oracle.ts'
 import { disagreements } from './compare.ts'
-import { runOnSoftware } from './run-code.ts'
+import { type CodeRunner, runOnSoftware } from './run-code.ts'
 import type { Trial } from './trials.ts'
 
 export const SEED = Number(process.env['XT_TEST_SEED'] ?? 1)
@@ -24,10 +24,15 @@ interface Asserting {
 const EXAMPLES = 2
 
 /** One assertion for the whole set; each form that differs is told with examples. */
-export function agreesWithHost(t: Asserting, trials: readonly Trial[], vectors = false): void {
+export function agreesWithHost(
+  t: Asserting,
+  trials: readonly Trial[],
+  vectors = false,
+  runner?: CodeRunner,
+): void {
   if (oracle.kind === 'missing') return
   const cases = trials.map((trial) => trial.case)
-  const ours: HostResult[] = runOnSoftware(cases)
+  const ours: HostResult[] = runOnSoftware(cases, runner)
   const found = disagreements(trials, ours, oracle.runOnHost(cases), vectors)
   for (const [form, examples] of found) {
     t.comment(`${form}: ${examples.length} differ`)

@@ -10,6 +10,7 @@ import { buildCore } from '../../../src/plugins/cpu-software/core.ts'
 import { type CoreModules, Cpu, type CpuHost } from '../../../src/plugins/cpu-software/cpu.ts'
 import { CpuState, CR0, CR4, EFER, UNUSABLE } from '../../../src/plugins/cpu-software/cpu-state.ts'
 import { fxrstor, fxsave } from '../../../src/plugins/cpu-software/fp/x87-images.ts'
+import { type Decode, decode } from '../../../src/plugins/cpu-software/isa/decode.ts'
 import { powerOn } from '../../../src/plugins/cpu-software/reset.ts'
 import { SEGMENT, STATE } from '../../../src/plugins/cpu-software/state.ts'
 import { refreshPaging } from '../../../src/plugins/cpu-software/system/control.ts'
@@ -93,10 +94,10 @@ export class CodeRunner {
   #codeLength = 0
   #looks = 0
 
-  constructor(modules: CoreModules = compiledCore(), log: Log = silentLog) {
+  constructor(decoder: Decode = decode, modules: CoreModules = compiledCore(), log: Log = silentLog) {
     this.memory = MachineMemory.create(planMachine(4 << 20, 1)!)
     this.state = new CpuState(this.memory, this.memory.layout.vcpuAreas)
-    this.cpu = new Cpu(this.state, this.#host(log), modules)
+    this.cpu = new Cpu(this.state, this.#host(log), modules, decoder)
     powerOn(this.cpu)
     this.#code = this.memory.hostOffset(PHYSICAL.code)
     this.#data = this.memory.hostOffset(PHYSICAL.data)
@@ -302,10 +303,10 @@ export function compiledCore(): CoreModules {
   return core
 }
 
-let runner: CodeRunner | undefined
+let shared: CodeRunner | undefined
 /** Runs cases on one shared software CPU, as `runOnHost` does on the host's. */
-export function runOnSoftware(cases: readonly HostCase[]): HostResult[] {
-  runner ??= new CodeRunner()
-  const shared = runner
-  return cases.map((one) => shared.run(one))
+export function runOnSoftware(cases: readonly HostCase[], runner?: CodeRunner): HostResult[] {
+  shared ??= new CodeRunner()
+  const chosen = runner ?? shared
+  return cases.map((one) => chosen.run(one))
 }

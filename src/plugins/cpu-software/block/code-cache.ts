@@ -10,7 +10,7 @@ import { PAGE_SIZE } from '../../../base/machine-memory.ts'
 import type { Cpu } from '../cpu.ts'
 import { mmxOffset, xmmOffset } from '../fp/state.ts'
 import { findHandler, operandKinds, SPECIAL } from '../handlers.ts'
-import { Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
+import { type Decode, Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { OperandKind } from '../read/emit.ts'
@@ -66,6 +66,7 @@ export class CodeCache {
   readonly #u8: Uint8Array
   readonly #u32: Uint32Array
   readonly #d = new Decoded()
+  readonly #decode: Decode
   readonly #tables: readonly number[]
   readonly #arenaStart: number
   readonly #arenaEnd: number
@@ -78,8 +79,9 @@ export class CodeCache {
   flushes = 0
   decoded = 0
 
-  constructor(cpu: Cpu) {
+  constructor(cpu: Cpu, decoder: Decode = decode) {
     this.#cpu = cpu
+    this.#decode = decoder
     const { memory, base } = cpu.state
     this.#view = memory.view
     this.#u8 = memory.u8
@@ -147,7 +149,7 @@ export class CodeCache {
         this.#view.setUint32(uop + UOP.link, known, true)
         break
       }
-      const length = decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, d)
+      const length = this.#decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, d)
       if (length === NEED_MORE) {
         if (at === first) return this.#decodeCrossing(linear, hostPage, slot, size)
         this.#special(SPECIAL.resume, at)
@@ -173,7 +175,7 @@ export class CodeCache {
   /** Whether the instruction at a host address has its memory operand in the stack segment, or only the stack itself as memory. */
   addressesStack(host: number): boolean {
     const end = (Math.floor(host / PAGE_SIZE) + 1) * PAGE_SIZE
-    if (decode(this.#u8, host, end, this.#cpu.state.codeSize, this.#d) <= 0) return false
+    if (this.#decode(this.#u8, host, end, this.#cpu.state.codeSize, this.#d) <= 0) return false
     const d = this.#d
     if (d.isMem) return (d.seg >= 0 ? d.seg : d.defaultSeg) === SEGMENT.SS
     return /^(PUSH|POP|CALL|RET|LEAVE|ENTER|IRET|INT)/.test(ROWS[d.row]!.mnemonic)
@@ -185,7 +187,7 @@ export class CodeCache {
     const size = this.#cpu.state.codeSize
     const pageStart = hostPage * PAGE_SIZE
     const at = Number(linear & 4095n)
-    const length = decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, this.#d)
+    const length = this.#decode(this.#u8, pageStart + at, pageStart + PAGE_SIZE, size, this.#d)
     if (length === NEED_MORE) {
       const slots = this.#slots(this.#cpu.state.half('mode'), hostPage)
       return this.#decodeCrossing(linear, hostPage, slots + at * 4, size)
@@ -207,7 +209,7 @@ export class CodeCache {
     const bytes = this.#crossBytes.fill(0xff)
     bytes.set(this.#u8.subarray(hostPage * PAGE_SIZE + offset, (hostPage + 1) * PAGE_SIZE), 0)
     if (second > 1) bytes.set(this.#u8.subarray(second, second + LONGEST), here)
-    const length = decode(bytes, 0, here + LONGEST, size, this.#d)
+    const length = this.#decode(bytes, 0, here + LONGEST, size, this.#d)
     if (second > 1) this.#cpu.markCode(second / PAGE_SIZE)
     const start = this.#special(SPECIAL.crossing, offset)
     this.#view.setUint32(start + UOP.immediate, second, true)

@@ -4,6 +4,7 @@ import type { Meaning } from '../read/vocabulary.ts'
 import { arithmetic } from './arithmetic.ts'
 import { bit } from './bit.ts'
 import { branch } from './branch.ts'
+import { checksum } from './checksum.ts'
 import { move } from './move.ts'
 import { multiplyDivide } from './multiply-divide.ts'
 import { shift } from './shift.ts'
@@ -13,6 +14,7 @@ export const MEANINGS: Readonly<Record<string, Meaning>> = {
   ...arithmetic,
   ...bit,
   ...branch,
+  ...checksum,
   ...move,
   ...multiplyDivide,
   ...shift,
@@ -42,6 +44,7 @@ export function meaningKey(row: Row, rep: number): string | undefined {
     switch (mnemonic) {
       case 'IMUL':
         return `IMUL:${operands.length}`
+      case 'CRC32':
       case 'MOVZX':
       case 'MOVSX':
       case 'MOVSXD':
