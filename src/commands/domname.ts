@@ -11,8 +11,11 @@ export default class Domname extends XtCommand {
 
   async run(): Promise<{ name: string }> {
     const { args } = await this.parse(Domname)
-    if (!/^[0-9]+$/.test(args.domid)) throw cliErrors.XT_INVALID_DOMID(args.domid)
-    const found = (await listDomains(this.paths)).find(({ domid }) => domid === Number(args.domid))
+    const [number, tail] = /^([0-9]+)(.*)$/s.exec(args.domid)?.slice(1) ?? []
+    if (number === undefined) throw cliErrors.XT_INVALID_DOMID(args.domid)
+    // XEN: what follows the number is ignored; we say so.
+    if (tail !== '') this.note(`"${args.domid}" is taken for ${number}.`)
+    const found = (await listDomains(this.paths)).find(({ domid }) => domid === Number(number))
     if (found === undefined) throw cliErrors.XT_NO_NAME_FOR_DOMID(args.domid)
     this.log(found.name)
     return { name: found.name }

@@ -1,17 +1,15 @@
-import { setTimeout } from 'node:timers/promises'
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
+import { type Answer, askDomain, noteSilent } from '../cli/domain-answers.ts'
 import { cliErrors } from '../cli/errors.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
 import type { LibxlObject } from '../config/libxl-config.ts'
 import { printJson } from '../config/xl-json.ts'
 import type { DomainInfo } from '../engine/control.ts'
-import { connectDomain, type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
+import { type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
 
-/** How long a domain process may take to answer. */
-const PATIENCE_MS = 3000
 const NO_UUID = '00000000-0000-0000-0000-000000000000'
 
 export default class List extends XtCommand {
@@ -33,34 +31,14 @@ export default class List extends XtCommand {
     if (argv.length > 1) throw cliErrors.XT_LIST_ONE(argv.length)
     const entries =
       args.domain === undefined ? await listDomains(this.paths) : [await findDomain(this.paths, args.domain)]
-    const answers = await Promise.all(entries.map(ask))
+    const answers = await Promise.all(entries.map(askDomain))
     const rows = entries.flatMap((entry, i) => row(entry, answers[i]!))
-    for (const [i, { name, domid }] of entries.entries()) {
-      if (answers[i] === 'silent') this.note(`Domain ${domid} (${name}) does not answer.`)
-    }
+    noteSilent(entries, answers, (line) => this.note(line))
     if (!this.jsonEnabled()) {
       const infos = answers.filter((answer) => typeof answer === 'object')
       process.stdout.write(flags.long ? `${printJson(infos.map(long))}\n\n` : listTable(rows, flags))
     }
     return rows
-  }
-}
-
-/** `gone`: it ended while it was asked. `silent`: its process lives but does not answer. */
-type Answer = DomainInfo | 'gone' | 'silent'
-
-async function ask(entry: DomainEntry): Promise<Answer> {
-  const patience = new AbortController()
-  try {
-    using client = await connectDomain(entry)
-    return await Promise.race([
-      client.info(),
-      setTimeout(PATIENCE_MS, 'silent' as const, { signal: patience.signal }),
-    ])
-  } catch {
-    return 'gone'
-  } finally {
-    patience.abort()
   }
 }
 

@@ -12,8 +12,8 @@ import { type Call, refuse, type SubOps } from './call.ts'
 /** The Xen whose ABI and answers this is. */
 export const XEN_MAJOR = 4
 export const XEN_MINOR = 17
-const EXTRAVERSION = '-xt'
-const CAPABILITIES = 'hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 '
+export const EXTRAVERSION = '-xt'
+export const CAPABILITIES = 'hvm-3.0-x86_32 hvm-3.0-x86_32p hvm-3.0-x86_64 '
 /** What an unprivileged domain gets where Xen hides something. */
 const DENIED = '<denied>'
 

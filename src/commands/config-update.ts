@@ -1,0 +1,39 @@
+import { boolean, string } from '@oclif/core/flags'
+import { XtCommand } from '../cli/command.ts'
+import { readCreateArguments } from '../cli/create-arguments.ts'
+import { cliErrors } from '../cli/errors.ts'
+import { writeProblems } from '../cli/write-problems.ts'
+import { parseDomainConfig } from '../config/domain.ts'
+import type { LibxlObject } from '../config/libxl-config.ts'
+import { readConfigFile } from '../config/load.ts'
+import { printJson } from '../config/xl-json.ts'
+import { connectDomain, findDomain } from '../engine/domains.ts'
+
+export default class ConfigUpdate extends XtCommand {
+  static override summary = 'Replace the configuration with which a running domain starts again.'
+  static override description =
+    `The running guest keeps what it has; its next reboot is made from the new file.
+Name and UUID stay as they are.`
+  static override usage = 'config-update DOMAIN [FILE] [key=value ...] [options]'
+  static override strict = false
+  static override flags = {
+    defconfig: string({ char: 'f', helpValue: 'FILE', summary: 'The configuration file.' }),
+    debug: boolean({ char: 'd', summary: 'Also print the configuration that was read.' }),
+  }
+
+  async run(): Promise<{ domid: number }> {
+    const { argv, flags } = await this.parse(ConfigUpdate)
+    const [name, ...words] = argv as string[]
+    if (name === undefined) throw cliErrors.XT_CONFIG_UPDATE_DOMAIN()
+    const domain = await findDomain(this.paths, name)
+    const { file, settings } = readCreateArguments(words, flags.defconfig)
+    const text = await readConfigFile(file)
+    this.note(`Parsing config from ${file}`)
+    const { config, warnings } = parseDomainConfig(text, file, settings, {})
+    writeProblems(warnings)
+    if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
+    using client = await connectDomain(domain)
+    await client.updateConfig(config)
+    return { domid: domain.domid }
+  }
+}
