@@ -15,6 +15,7 @@ import { domainLog, xtPaths } from '../src/engine/paths.ts'
 import { debianKernel, KERNEL_FLAVOURS, type KernelFlavour } from './assets/fetch-debian-kernel.ts'
 import { initramfs, runArgument } from './assets/make-initramfs.ts'
 
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 const PANIC = 'Kernel panic - not syncing'
 const root = join(import.meta.dirname, '..')
 const say = (text: string) => process.stdout.write(`${text}\n`)
@@ -84,6 +85,13 @@ async function bootOnce(settings: Settings, limit: number): Promise<string | und
     [xt, 'create', '-q', '-c', join(root, 'examples/debian.cfg'), ...words],
     { env, stdio: ['ignore', 'pipe', 'pipe'] },
   )
+  // Whoever stops this program stops the guest, too.
+  const stop = () => {
+    command('destroy', settings.name)
+    rmSync(home, { recursive: true, force: true })
+    process.exit(130)
+  }
+  for (const signal of SIGNALS) process.once(signal, stop)
   let console = ''
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -103,6 +111,7 @@ async function bootOnce(settings: Settings, limit: number): Promise<string | und
   if (problem !== undefined) kept = keep(home, settings.name, console, command('list', '-v'))
   command('destroy', settings.name)
   await closed
+  for (const signal of SIGNALS) process.off(signal, stop)
   rmSync(home, { recursive: true, force: true })
   return problem === undefined ? undefined : `${problem}; kept in ${kept}`
 }

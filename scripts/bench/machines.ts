@@ -1,0 +1,147 @@
+/**
+ * The two machines that are compared: a domain of xt and a virtual machine of QEMU with its software CPU, each with
+ * the same kernel and initramfs, one CPU and as much memory, started so that the time of the kernel's start is known.
+ *
+ * xt: the domain is built paused (`xt create -p`), then unpaused: the kernel starts with the first vCPU, already
+ * unpacked. QEMU unpacks it in the guest: there the kernel's start is its first line, which `earlyprintk` brings out.
+ */
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { consoleLine } from '../../src/base/console-wire.ts'
+import { connectDomain, findDomain } from '../../src/engine/domains.ts'
+import { consoleSocket, type XtPaths, xtPaths } from '../../src/engine/paths.ts'
+import { GuestLines } from './guest-lines.ts'
+import { cpuSeconds } from './process-times.ts'
+
+const root = join(import.meta.dirname, '../..')
+export const MEMORY_MIB = 256
+
+export interface GuestFiles {
+  readonly vmlinuz: string
+  readonly ramdisk: string
+}
+
+/** A running machine. Disposing it ends the machine. */
+export interface Machine extends AsyncDisposable {
+  readonly pid: number
+  readonly lines: GuestLines
+  /** From the command until the machine was there, milliseconds; and when and with what CPU time the kernel started. */
+  readonly kernelStart: { readonly atMs: number; readonly cpu: number }
+  readonly commandMs: number
+}
+
+/** Starts machines of one kind. `cmdline` is added to the kernel's command line. Disposing it ends them, whatever they do. */
+export interface MachineKind extends Disposable {
+  readonly name: 'xt' | 'QEMU'
+  start(files: GuestFiles, cmdline: string): Promise<Machine>
+}
+
+/** Domains of xt in a home of their own. */
+export class XtMachines implements MachineKind {
+  readonly name = 'xt'
+  readonly #home = mkdtempSync(join(tmpdir(), 'xt-bench-'))
+  readonly #paths: XtPaths = xtPaths({ XT_HOME: this.#home })
+  #running = false
+
+  async start({ vmlinuz, ramdisk }: GuestFiles, cmdline: string): Promise<Machine> {
+    const settings = {
+      name: 'bench',
+      kernel: vmlinuz,
+      ramdisk,
+      memory: MEMORY_MIB,
+      extra: `console=hvc0 ${cmdline}`,
+    }
+    const words = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+    const commandMs = performance.now()
+    this.xt('create', '-q', '-p', join(root, 'examples/debian.cfg'), ...words)
+    const builtMs = performance.now()
+    this.#running = true
+    const entry = await findDomain(this.#paths, 'bench')
+    const client = await connectDomain(entry)
+    const { pid } = await client.info()
+    const socket = connect(consoleSocket(entry.dir))
+    socket.write(consoleLine({ mode: 'read', replay: true }))
+    const lines = new GuestLines(socket, () => cpuSeconds(pid))
+    await lines.line(/"ok":true/)
+    const kernelStart = { atMs: performance.now(), cpu: cpuSeconds(pid) }
+    await client.unpause()
+    const ended = () => {
+      this.#running = false
+    }
+    return {
+      pid,
+      lines,
+      kernelStart,
+      // What we did between the two is no part of it.
+      commandMs: commandMs + kernelStart.atMs - builtMs,
+      async [Symbol.asyncDispose]() {
+        await client.destroy()
+        ended()
+        client[Symbol.dispose]()
+        socket.destroy()
+      },
+    }
+  }
+
+  /** Runs a command to its end, as built. */
+  xt(...args: readonly string[]): void {
+    const env = { ...process.env, XT_HOME: this.#home }
+    const words = [join(root, 'bin/run.js'), ...args]
+    const { status, stderr } = spawnSync(process.execPath, words, { env, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`xt ${args.join(' ')} ended with status ${status}: ${stderr}`)
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#running) this.xt('destroy', 'bench')
+    // The store ends by itself when nobody needs it; without its directory it has nothing to keep.
+    rmSync(this.#home, { recursive: true, force: true })
+  }
+}
+
+const QEMU = 'qemu-system-x86_64'
+
+/** First line of `--version`, or undefined where QEMU is not installed. */
+export function qemuVersion(): string | undefined {
+  const { status, stdout } = spawnSync(QEMU, ['--version'], { encoding: 'utf8' })
+  return status === 0 ? stdout.split('\n')[0] : undefined
+}
+
+/** Machine `pc`: Debian's kernel cannot tell the speed of its clock on `microvm` without KVM, and hangs. */
+const QEMU_MACHINE =
+  `-machine pc -accel tcg -cpu max -smp 1 -m ${MEMORY_MIB} -nodefaults -no-user-config -display none -serial stdio`.split(
+    ' ',
+  )
+
+export class QemuMachines implements MachineKind {
+  readonly name = 'QEMU'
+  readonly #children = new Set<ChildProcess>()
+
+  async start({ vmlinuz, ramdisk }: GuestFiles, cmdline: string): Promise<Machine> {
+    const append = `console=ttyS0 earlyprintk=ttyS0 ${cmdline}`
+    const commandMs = performance.now()
+    const words = [...QEMU_MACHINE, '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append]
+    const child = spawn(QEMU, words, { stdio: ['ignore', 'pipe', 'inherit'] })
+    this.#children.add(child)
+    const { pid } = child
+    if (pid === undefined) throw new Error(`${QEMU} does not start`)
+    const lines = new GuestLines(child.stdout, () => cpuSeconds(pid))
+    const ended = new Promise((settle) => child.once('exit', settle))
+    return {
+      pid,
+      lines,
+      kernelStart: await lines.line(/\] Linux version /),
+      commandMs,
+      async [Symbol.asyncDispose]() {
+        child.kill('SIGKILL')
+        await ended
+      },
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const child of this.#children) child.kill('SIGKILL')
+  }
+}
