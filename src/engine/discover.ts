@@ -52,7 +52,7 @@ function lendModules(): void {
 }
 
 async function loadNamed(name: string, from: string): Promise<Plugin> {
-  const file = isPath(name) ? entryOfPath(name, resolve(from, name)) : entryOfPackage(name, from)
+  const file = pluginFile(name, from)
   let module: { readonly default?: unknown }
   try {
     module = (await import(pathToFileURL(file).href)) as { readonly default?: unknown }
@@ -61,6 +61,10 @@ async function loadNamed(name: string, from: string): Promise<Plugin> {
   }
   return checkPlugin(module.default, name)
 }
+
+/** The file that a name stands for, without loading it. Throws XT_PLUGIN_NOT_FOUND or XT_PLUGIN_INVALID. */
+export const pluginFile = (name: string, from: string): string =>
+  isPath(name) ? entryOfPath(name, resolve(from, name)) : entryOfPackage(name, from)
 
 const isPath = (name: string): boolean => /^\.{0,2}\//.test(name) || isAbsolute(name)
 

@@ -1,0 +1,95 @@
+import { readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { XtCommand } from '../../cli/command.ts'
+import { toXtError } from '../../cli/report.ts'
+import { textTable } from '../../cli/text-table.ts'
+import { loadXtSettings } from '../../config/load.ts'
+import { type BuiltinPlugin, loadPlugins, pluginFile } from '../../engine/discover.ts'
+import { builtinPlugins } from '../../plugins/builtin.ts'
+
+interface ListedPlugin {
+  readonly name: string
+  readonly version: string
+  readonly api: number
+  readonly provides: readonly string[]
+  readonly requires: readonly string[]
+  /** `builtin`, or the file. */
+  readonly from: string
+  /** The settings file that names it. */
+  readonly namedIn?: string
+}
+
+/** A plugin that is named and cannot be used. */
+interface Unusable {
+  readonly name: string
+  readonly namedIn?: string
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+export default class PluginsList extends XtCommand {
+  static override summary = "List the engine plugins: the builtin ones and those that xt's settings name."
+  static override description =
+    `A plugin that a guest's own configuration names (plugins = [...]) is that guest's alone and not
+listed. Ends with status 1 if one of the plugins cannot be used.`
+
+  async run(): Promise<readonly (ListedPlugin | Unusable)[]> {
+    await this.parse(PluginsList)
+    const settings = await loadXtSettings()
+    const listed: (ListedPlugin | Unusable)[] = []
+    for (const plugin of builtinPlugins) listed.push(await this.#builtin(plugin))
+    for (const name of settings.plugins) listed.push(await named(name, settings.file))
+    const usable = listed.filter((plugin): plugin is ListedPlugin => 'api' in plugin)
+    const unusable = listed.filter((plugin): plugin is Unusable => 'error' in plugin)
+    if (!this.jsonEnabled()) {
+      const rows = usable.map(({ name, version, api, provides, requires, from }) => [
+        name,
+        version,
+        `${api}`,
+        list(provides),
+        list(requires),
+        from,
+      ])
+      process.stdout.write(textTable(['Name', 'Version', 'API', 'Provides', 'Requires', 'From'], rows))
+      for (const { error } of unusable) this.note(error.message)
+    }
+    if (unusable.length > 0) process.exitCode = 1
+    return listed
+  }
+
+  /** One of ours has the version of xt. */
+  async #builtin(builtin: BuiltinPlugin): Promise<ListedPlugin> {
+    return { ...(await describe([builtin], [])), version: this.config.version, from: 'builtin' }
+  }
+}
+
+async function named(name: string, settingsFile: string | undefined): Promise<ListedPlugin | Unusable> {
+  const namedIn = settingsFile === undefined ? {} : { namedIn: settingsFile }
+  try {
+    const file = pluginFile(name, process.cwd())
+    return { ...(await describe([], [name])), version: versionOf(file), from: file, ...namedIn }
+  } catch (error) {
+    const { code, message } = toXtError(error, 'plugins list')
+    return { name, ...namedIn, error: { code, message } }
+  }
+}
+
+async function describe(builtin: readonly BuiltinPlugin[], names: readonly string[]) {
+  const [plugin] = await loadPlugins(builtin, names, process.cwd())
+  const { name, api, provides = [], requires = [] } = plugin!
+  return { name, api, provides, requires }
+}
+
+/** From the nearest package.json; a single file has no version. */
+function versionOf(file: string): string {
+  for (let dir = dirname(file); ; dir = dirname(dir)) {
+    try {
+      const { version } = JSON.parse(readFileSync(join(dir, 'package.json'), 'utf8'))
+      if (typeof version === 'string') return version
+    } catch {
+      // Not here.
+    }
+    if (dir === dirname(dir)) return '-'
+  }
+}
+
+const list = (names: readonly string[]): string => (names.length === 0 ? '-' : names.join(','))
