@@ -17,6 +17,7 @@ import { ROWS } from '../src/plugins/cpu-software/isa/table.ts'
 import { meaningKey } from '../src/plugins/cpu-software/sem/meanings.ts'
 import { vectorKey } from '../src/plugins/cpu-software/sem/vector-meanings.ts'
 import { findAssist } from '../src/plugins/cpu-software/system/assists.ts'
+import { vbdErrors } from '../src/plugins/vbd/errors.ts'
 import { errors as xenErrors } from '../src/xen/errors.ts'
 import { PATHS } from '../src/xen/xenstore/paths.ts'
 import { errors as storeErrors } from '../src/xenstored/errors.ts'
@@ -34,6 +35,7 @@ const CATALOGUES: readonly (readonly [string, Catalogue])[] = [
   ['Domains and plugins', engineErrors],
   ['Kernel and ramdisk', bootErrors],
   ['Console', consoleErrors],
+  ['Disks', vbdErrors],
   ['Xen', xenErrors],
   ['xenstore', storeErrors],
 ]
