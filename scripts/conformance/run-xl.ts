@@ -28,6 +28,7 @@ interface XlDomain {
 }
 
 const ENTRY = fileURLToPath(new URL('../../bin/dev.js', import.meta.url))
+const HOST = fileURLToPath(new URL('./made-up-host.ts', import.meta.url))
 const TIMEOUT_MS = 60_000
 
 export async function runXl({ input }: Case): Promise<Outcome> {
@@ -46,10 +47,15 @@ export async function runXl({ input }: Case): Promise<Outcome> {
 function runCommand(args: readonly string[], home: string): Promise<Outcome> {
   const env = { ...process.env, XT_HOME: home, NO_COLOR: '1' }
   return new Promise((settle) => {
-    execFile(process.execPath, [ENTRY, ...args], { env, timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
-      const exit = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
-      settle({ ok: exit === 0, exit, parsed: stdout, error: stderr.trim(), codes: [] })
-    })
+    execFile(
+      process.execPath,
+      ['--import', HOST, ENTRY, ...args],
+      { env, timeout: TIMEOUT_MS },
+      (error, stdout, stderr) => {
+        const exit = error === null ? 0 : typeof error.code === 'number' ? error.code : -1
+        settle({ ok: exit === 0, exit, parsed: stdout, error: stderr.trim(), codes: [] })
+      },
+    )
   })
 }
 

@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { Config } from '@oclif/core/config'
 import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
+import { xtPaths } from '../engine/paths.ts'
+import { ABSENT_VERBS, absentHelp, absentList, refuseAbsent } from './absent-verbs.ts'
 import { reportError } from './report.ts'
 import { isTopic, readCommandLine } from './verbs.ts'
 
@@ -17,6 +19,8 @@ export interface Program {
   readonly root: string
   /** Commands are taken from src, not from dist. */
   readonly fromSource?: boolean
+  /** `xl`: has the commands of xl only. */
+  readonly as?: 'xt' | 'xl'
 }
 
 /** Runs one command line; resolves with the exit status. */
@@ -26,12 +30,19 @@ export async function main(argv: readonly string[], program: Program): Promise<n
   const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
   try {
     const config = await Config.load(loadOptions(program))
-    const { command, args } = readCommandLine(argv, config.commandIDs)
+    const { command, args } = readCommandLine(argv, [...(program.as === 'xl' ? xlCommands(config.commandIDs) : config.commandIDs), ...ABSENT_VERBS.keys()])
     failed.command = command?.replace(':', ' ')
+    const absent = ABSENT_VERBS.get(command ?? '')
+    if (absent !== undefined) {
+      if (!asksForHelp(args)) await refuseAbsent(absent, args, xtPaths())
+      process.stdout.write(absentHelp(absent))
+      return 0
+    }
     const isVerbMissing = command === undefined || isTopic(command, config.commandIDs)
     if (isVerbMissing || asksForHelp(args)) {
       const { Help } = await import('@oclif/core/help')
       await new Help(config).showHelp(command === undefined ? [] : [command])
+      if (command === undefined) process.stdout.write(absentList())
       // xl's status for a bare `xl`: something was forgotten.
       return isVerbMissing && !asksForHelp(args) ? 1 : 0
     }
