@@ -64,7 +64,7 @@ async function bench(rounds: number): Promise<Results> {
     host: {
       processor: processors[0]?.model ?? 'unknown processor',
       processors: processors.length,
-      kernel: release(),
+      kernel: release().split('-')[0] ?? '',
       node: process.version,
       qemu,
       load: [before, loadavg()[0]!],

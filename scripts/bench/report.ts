@@ -27,6 +27,8 @@ export interface Row {
   readonly qemu?: Medians
   /** Wall clock of xt over that of QEMU. */
   readonly ratio?: number
+  /** The same of CPU time; NaN where that was not measured. It suffers less from what else the machine does. */
+  readonly cpuRatio?: number
 }
 
 interface Medians {
@@ -39,7 +41,8 @@ export function makeRow(row: string, xt: Samples, qemu: Samples | undefined): Ro
   const ours = medians(xt.get(row) ?? [])
   if (qemu === undefined) return { row, xt: ours }
   const theirs = medians(qemu.get(row) ?? [])
-  return { row, xt: ours, qemu: theirs, ratio: ours.wallSeconds / theirs.wallSeconds }
+  const ratio = ours.wallSeconds / theirs.wallSeconds
+  return { row, xt: ours, qemu: theirs, ratio, cpuRatio: ours.cpuSeconds / theirs.cpuSeconds }
 }
 
 function medians(samples: readonly Sample[]): Medians {
@@ -58,19 +61,21 @@ export function median(numbers: readonly number[]): number {
 }
 
 const seconds = (n: number | undefined) => (n === undefined || Number.isNaN(n) ? '–' : n.toFixed(2))
+const times = (n: number | undefined) => (n === undefined || Number.isNaN(n) ? '–' : n.toFixed(1))
 const mebibytes = (bytes: number) => `${Math.round(bytes / (1 << 20))} MiB`
 
 /** Rows of cells, the first with the names of the columns. */
 export function speedTable({ rows }: Results): readonly (readonly string[])[] {
   return [
-    ['', 'xt', 'CPU', 'QEMU', 'CPU', 'ratio'],
-    ...rows.map(({ row, xt, qemu, ratio }) => [
+    ['', 'xt', 'CPU', 'QEMU', 'CPU', 'ratio', 'of CPU'],
+    ...rows.map(({ row, xt, qemu, ratio, cpuRatio }) => [
       row,
       seconds(xt.wallSeconds),
       seconds(xt.cpuSeconds),
       seconds(qemu?.wallSeconds),
       seconds(qemu?.cpuSeconds),
-      ratio === undefined ? '–' : ratio.toFixed(1),
+      times(ratio),
+      times(cpuRatio),
     ]),
   ]
 }
@@ -112,7 +117,7 @@ export function document(results: Results): string {
 
 Measured on ${date.slice(0, 10)}: ${host.processor}, ${host.processors} processors, Linux ${host.kernel}, Node ${host.node},
 ${host.qemu ?? 'no QEMU'}. The load of the machine was ${before} before and ${after} after; what else it did makes every
-number larger, and the ratios less certain. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in seconds.
+number larger; the ratio of CPU times suffers less from it than that of times. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in seconds.
 
 ${markdownTable(speedTable(results))}
 Guest: ${guest}, one CPU, 256 MiB, the initramfs of \`scripts/assets/make-initramfs.ts\`; the same files for both, in turns.
