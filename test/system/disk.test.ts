@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { debianKernel, debianModules } from '../../scripts/assets/fetch-debian-kernel.ts'
 import { initramfs, runArgument } from '../../scripts/assets/make-initramfs.ts'
+import { loadPunchHole } from '../../src/plugins/vbd/punch-hole.ts'
 import { finished, root } from '../commands/fake-domain.ts'
 import { GuestLab, until } from './guest.ts'
 
@@ -15,7 +16,14 @@ async function filesOf() {
     if (spawnSync(program, ['-V']).error !== undefined) return `no ${program} (Debian: e2fsprogs)`
   try {
     const { vmlinuz } = await debianKernel()
-    return { vmlinuz, ramdisk: await initramfs({ modules: await debianModules(['xen-blkfront']) }) }
+    const modules = await debianModules(['xen-blkfront'])
+    const driver = { path: 'xen-blkfront.ko', kind: 'file', data: readFileSync(modules[0]!) } as const
+    return {
+      vmlinuz,
+      ramdisk: await initramfs({ modules }),
+      /** Has the driver, but does not load it: it takes parameters. */
+      bareRamdisk: await initramfs({ extra: [driver] }),
+    }
   } catch (error) {
     return (error as Error).message
   }
@@ -38,7 +46,7 @@ function image(folder: string, name: string): string {
 }
 
 const create = (disks: readonly string[], more: Readonly<Record<string, string>> = {}): readonly string[] => {
-  if (typeof files === 'string') throw new Error(files)
+  if (typeof files === 'string') return []
   const settings = { kernel: files.vmlinuz, ramdisk: files.ramdisk, ...more }
   const words = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
   return ['create', '-q', join(root, 'examples', 'disk.cfg'), `disk=${JSON.stringify(disks)}`, ...words]
@@ -53,6 +61,8 @@ t.test(
     const before = readFileSync(ro)
     const lab = new GuestLab(t)
     const script = [
+      'insmod /xen-blkfront.ko max_ring_page_order=4; sleep 1',
+      'echo "ring $(cat /sys/module/xen_blkfront/parameters/max_ring_page_order)"',
       'mkdir /a /b',
       'mount -t ext4 /dev/xvda /a && cat /a/hello.txt',
       'echo from the guest >/a/answer.txt',
@@ -60,19 +70,23 @@ t.test(
       'echo 3 >/proc/sys/vm/drop_caches && md5sum </a/random',
       'mount -o ro,noload -t ext4 /dev/xvdb /b && cat /b/hello.txt',
       'echo "ro $(cat /sys/block/xvda/ro) $(cat /sys/block/xvdb/ro)"',
+      'rm /a/hello.txt; sync; fstrim /a; echo "trim $?"',
       'umount /b; mount -o rw -t ext4 /dev/xvdb /b; touch /b/new 2>&1',
       'dd if=/dev/zero of=/dev/xvdb bs=4k count=1 2>&1 | grep -v records',
       'umount /a',
     ].join('\n')
     const disks = [`${rw},raw,xvda,rw`, `format=raw, vdev=xvdb, access=ro, target=${ro}`]
-    const child = lab.start(...create(disks, { extra: `console=hvc0 ${runArgument(script)}` }), '-F', '-c')
+    const ramdisk = typeof files === 'string' ? '' : files.bareRamdisk
+    const settings = { ramdisk, extra: `console=hvc0 ${runArgument(script)}` }
+    const child = lab.start(...create(disks, settings), '-F', '-c')
     const { status, stdout, stderr } = await finished(child)
     t.equal(status, 0, stderr)
     t.match(stdout, /blkfront: xvda: flush diskcache: enabled; .*indirect descriptors: enabled/)
     t.notMatch(stdout, /I\/O error|BUG:|Call Trace/)
     const lines = stdout.split('\r\n')
     t.equal(lines.filter((line) => line === 'from the host').length, 2)
-    t.ok(lines.includes('ro 0 1'))
+    for (const line of ['ring 4', 'ro 0 1']) t.ok(lines.includes(line), line)
+    if ((await loadPunchHole()) !== undefined) t.ok(lines.includes('trim 0'), 'free blocks were given back')
     t.match(stdout, /touch: \/b\/new: Read-only file system/)
     t.match(stdout, /error writing '\/dev\/xvdb'|can't open '\/dev\/xvdb'/)
 
