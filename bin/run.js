@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url'
 
 const NODE_LEAST = 24
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
+// xl.js loads this file with ?as=xl.
+const as = new URL(import.meta.url).searchParams.get('as') ?? 'xt'
 
 if (process.argv.length === 3 && process.argv[2] === '--version') {
   const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
@@ -17,7 +19,7 @@ if (process.argv.length === 3 && process.argv[2] === '--version') {
   runCarriedNode(join(root, 'node_modules', 'node', 'bin', 'node'))
 } else if (existsSync(join(root, 'dist', 'cli', 'main.js'))) {
   const { main } = await import('../dist/cli/main.js')
-  process.exitCode = await main(process.argv.slice(2), { root })
+  process.exitCode = await main(process.argv.slice(2), { root, as })
 } else {
   fail('xt is not built yet: run `npm install` and `npm run build` first.')
 }

@@ -11,6 +11,7 @@ import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
 import { xtPaths } from '../engine/paths.ts'
 import { ABSENT_VERBS, absentHelp, absentList, refuseAbsent } from './absent-verbs.ts'
+import { xlCommands } from './as-xl.ts'
 import { reportError } from './report.ts'
 import { isTopic, readCommandLine } from './verbs.ts'
 
@@ -30,7 +31,8 @@ export async function main(argv: readonly string[], program: Program): Promise<n
   const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
   try {
     const config = await Config.load(loadOptions(program))
-    const { command, args } = readCommandLine(argv, [...(program.as === 'xl' ? xlCommands(config.commandIDs) : config.commandIDs), ...ABSENT_VERBS.keys()])
+    const ids = [...config.commandIDs, ...ABSENT_VERBS.keys()]
+    const { command, args } = readCommandLine(argv, program.as === 'xl' ? xlCommands(ids) : ids)
     failed.command = command?.replace(':', ' ')
     const absent = ABSENT_VERBS.get(command ?? '')
     if (absent !== undefined) {
@@ -66,8 +68,10 @@ function asksForHelp(args: readonly string[]): boolean {
 }
 
 /** How oclif finds the commands: by the manifest when built, by looking into src otherwise. */
-export function loadOptions({ root, fromSource }: Program): Options {
+export function loadOptions({ root, fromSource, as }: Program): Options {
   const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  // The name in help texts.
+  if (as === 'xl') pjson.oclif.bin = 'xt-xl'
   if (!fromSource) return { root, pjson }
   const oclif = { ...pjson.oclif, commands: './src/commands' }
   return { root, pjson: { ...pjson, oclif }, ignoreManifest: true }
