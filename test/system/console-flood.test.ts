@@ -63,7 +63,8 @@ t.test('100 MB printed with nobody attached hold nobody up and take no memory', 
   }
   await until('the guest has printed everything', waiting)
   const grown = ownMemory(pid) - before
-  t.ok(grown < 48 * MEBIBYTE, `the domain process grew by ${Math.round(grown / MEBIBYTE)} MiB`)
+  // Compiled code and what the garbage collector has not looked at yet; kept output would be 95 MiB on top.
+  t.ok(grown < 80 * MEBIBYTE, `the domain process grew by ${Math.round(grown / MEBIBYTE)} MiB`)
 
   const second = lab.console('flood')
   await second.sees(/that was all\r\n$/)
