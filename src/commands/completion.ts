@@ -1,0 +1,26 @@
+import { string } from '@oclif/core/args'
+import { XtCommand } from '../cli/command.ts'
+import { type CommandFacts, completionScript, type Shell } from '../cli/completion.ts'
+import { namesDir } from '../engine/paths.ts'
+
+export default class Completion extends XtCommand {
+  static override summary = 'Print a script that completes commands, options, domains and .cfg files.'
+  static override description = `bash: put \`source <(xt completion bash)\` into ~/.bashrc.
+zsh: put \`source <(xt completion zsh)\` into ~/.zshrc, after compinit.`
+  static override args = {
+    shell: string({
+      required: true,
+      ignoreStdin: true,
+      options: ['bash', 'zsh'],
+      description: 'which shell',
+    }),
+  }
+
+  async run(): Promise<{ script: string }> {
+    const { args } = await this.parse(Completion)
+    const commands = this.config.commands as readonly CommandFacts[]
+    const script = completionScript(args.shell as Shell, commands, namesDir(this.paths))
+    if (!this.jsonEnabled()) process.stdout.write(script)
+    return { script }
+  }
+}
