@@ -24,8 +24,7 @@ function line(row: VcpuRow): string {
   return [
     row.name.padEnd(32),
     cell(row.domid, 5),
-    cell(row.vcpu, 5),
-    cell(row.cpu ?? '-', 5),
+    cell(row.vcpu, 5) + cell(row.cpu ?? '-', 5),
     cell(state, 5),
     cell(row.cpuSeconds.toFixed(1), 9),
     // vCPU threads are pinned nowhere.

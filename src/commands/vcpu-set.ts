@@ -8,7 +8,8 @@ import { onlineVcpus } from '../engine/vm-state.ts'
 
 export default class VcpuSet extends XtCommand {
   static override summary = 'Set how many vCPUs of a domain are online.'
-  static override description = 'The guest is told and takes its CPUs on- and offline in its own time.'
+  static override description = `The guest is told and takes its CPUs on- and offline in its own time.
+Linux takes them offline by itself; onlining it leaves to user space (/sys/devices/system/cpu/cpuN/online).`
   static override args = {
     domain: domainArg,
     count: string({ required: true, ignoreStdin: true, description: 'number of vCPUs' }),

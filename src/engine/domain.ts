@@ -240,7 +240,8 @@ export class Domain {
 
   /** XEN: pages that the guest was shown but never given do not count: it has at most what it was once meant to have. */
   #memoryMiB(): number {
-    return Math.floor(Math.min(this.#mostKiB, this.#vm?.guestKiB() ?? this.#mostKiB) / 1024)
+    // Rounded: some pages of RAM lie under shared_info and the grant table; Xen counts its special pages in their place.
+    return Math.round(Math.min(this.#mostKiB, this.#vm?.guestKiB() ?? this.#mostKiB) / 1024)
   }
 
   #runningVm(what: string): Vm {
