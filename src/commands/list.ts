@@ -3,10 +3,9 @@ import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
 import { type Answer, askDomain, noteSilent } from '../cli/domain-answers.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { longEntry } from '../cli/list-long.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
-import type { LibxlObject } from '../config/libxl-config.ts'
 import { printJson } from '../config/xl-json.ts'
-import type { DomainInfo } from '../engine/control.ts'
 import { type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
 
@@ -36,7 +35,7 @@ export default class List extends XtCommand {
     noteSilent(entries, answers, (line) => this.note(line))
     if (!this.jsonEnabled()) {
       const infos = answers.filter((answer) => typeof answer === 'object')
-      process.stdout.write(flags.long ? `${printJson(infos.map(long))}\n\n` : listTable(rows, flags))
+      process.stdout.write(flags.long ? `${printJson(infos.map(longEntry))}\n\n` : listTable(rows, flags))
     }
     return rows
   }
@@ -59,9 +58,4 @@ function row({ name, domid }: DomainEntry, answer: Answer): ListRow[] {
       ...(answer.shutdownReason === undefined ? {} : { shutdownReason: answer.shutdownReason }),
     },
   ]
-}
-
-function long({ domid, name, config }: DomainInfo): LibxlObject {
-  const libxl = config.libxl as LibxlObject
-  return { domid, config: { ...libxl, c_info: { ...(libxl['c_info'] as LibxlObject), name } } }
 }

@@ -51,7 +51,7 @@ t.test('list -l prints the configuration as libxl does', async (t) => {
   await FakeDomain.start(t, home)
   const { stdout } = await xt(home, 'list', '-l')
   t.ok(stdout.startsWith('[\n    {\n        "domid": 1,\n        "config": {\n            "c_info": {\n'))
-  t.ok(stdout.includes('                "sched_params": {\n\n                },\n'))
+  t.ok(stdout.includes('                "type.pvh": {\n\n                },\n'))
   t.ok(stdout.endsWith(']\n\n'))
   t.equal(JSON.parse(stdout)[0].config.b_info.cmdline, 'console=hvc0')
 })
