@@ -28,18 +28,27 @@ const files = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8'
   .sort()
 
 function importsOf(file: string): Import[] {
-  const source = ts.createSourceFile(file, readFileSync(join(root, file), 'utf8'), ts.ScriptTarget.Latest, true)
+  const source = ts.createSourceFile(
+    file,
+    readFileSync(join(root, file), 'utf8'),
+    ts.ScriptTarget.Latest,
+    true,
+  )
   const found: Import[] = []
   const add = (node: ts.Expression, typeOnly: boolean) => {
     if (!ts.isStringLiteral(node)) return
     const line = source.getLineAndCharacterOfPosition(node.getStart()).line + 1
-    const target = node.text.startsWith('.') ? relative(root, join(root, dirname(file), node.text)) : node.text
+    const target = node.text.startsWith('.')
+      ? relative(root, join(root, dirname(file), node.text))
+      : node.text
     found.push({ file, line, target, typeOnly })
   }
   const visit = (node: ts.Node): void => {
     if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, node.importClause?.isTypeOnly ?? false)
-    if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined) add(node.moduleSpecifier, node.isTypeOnly)
-    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) add(node.arguments[0]!, true)
+    if (ts.isExportDeclaration(node) && node.moduleSpecifier !== undefined)
+      add(node.moduleSpecifier, node.isTypeOnly)
+    if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword)
+      add(node.arguments[0]!, true)
     ts.forEachChild(node, visit)
   }
   visit(source)
@@ -72,9 +81,14 @@ t.test('nobody imports a layer that layers.json does not allow', async (t) => {
     .filter(({ file, target }) => {
       const [from, to] = [layerOf(file)!, layerOf(target)!]
       if (from === to) return from === 'src/plugins/*' && pluginOf(file) !== pluginOf(target)
-      return !layers[from]!.may.some((allowed) => to === allowed || (!(to in layers) && to.startsWith(allowed)))
+      return !layers[from]!.may.some(
+        (allowed) => to === allowed || (!(to in layers) && to.startsWith(allowed)),
+      )
     })
-    .map(({ file, line, target }) => `${file}:${line} imports ${target}; ${layerOf(file)} may import ${layers[layerOf(file)!]!.may.join(', ')}`)
+    .map(
+      ({ file, line, target }) =>
+        `${file}:${line} imports ${target}; ${layerOf(file)} may import ${layers[layerOf(file)!]!.may.join(', ')}`,
+    )
   t.same(wrong, [])
 })
 
@@ -110,13 +124,16 @@ t.test('there is no cycle of imports', async (t) => {
 })
 
 t.test('src/xen has no clock, no timer and no randomness of its own', async (t) => {
-  const forbidden = /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random|process\.)/
+  const forbidden =
+    /\b(Date\.now|performance\.now|setTimeout|setInterval|setImmediate|Math\.random|process\.)/
   const wrong = files
     .filter((file) => file.startsWith('src/xen/') || file.startsWith('src/base/'))
     .flatMap((file) =>
       readFileSync(join(root, file), 'utf8')
         .split('\n')
-        .flatMap((text, n) => (forbidden.test(text) && !/^\s*(\*|\/\/|\/\*)/.test(text) ? [`${file}:${n + 1} ${text.trim()}`] : [])),
+        .flatMap((text, n) =>
+          forbidden.test(text) && !/^\s*(\*|\/\/|\/\*)/.test(text) ? [`${file}:${n + 1} ${text.trim()}`] : [],
+        ),
     )
   t.same(wrong, [])
 })

@@ -155,7 +155,7 @@ function readViridian(reader: Reader, hvm: HvmPath): void {
     }
     const removes = item.text.startsWith('!')
     const name = (removes ? item.text.slice(1) : item.text).toLowerCase()
-    const bit = VIRIDIAN.findIndex((word) => word === name)
+    const bit = (VIRIDIAN as readonly string[]).indexOf(name)
     if (item.text === 'all') for (let i = 0; i < VIRIDIAN_WIDTH; i++) on.add(i)
     else if (item.text === 'defaults') reader.put(hvm('viridian'), true)
     else if (bit < 0) {

@@ -60,8 +60,8 @@ type TextKey =
   | 'hiddenDisk'
 type FlagKey = 'discard' | 'trusted' | 'colo' | 'grantUsage'
 
-/** What a rule does with its text (without the comma behind it) and with the value behind its `=`. */
-type Action = (reader: DiskReader, text: string, value: string) => void | 'stop'
+/** What a rule does with its text (without the comma behind it) and with the value behind its `=`; 'stop' ends the spec. */
+type Action = (reader: DiskReader, text: string, value: string) => unknown
 
 const saves =
   (key: TextKey, name: string = key): Action =>
@@ -251,9 +251,9 @@ class DiskReader {
   }
 
   /** Positional parameters fill target, format, vdev, access, leaving out what was given by name. */
-  positional(text: string): void | 'stop' {
+  positional(text: string): unknown {
     const { disk } = this
-    if (this.faults.length > 0) return
+    if (this.faults.length > 0) return undefined
     if (disk.target === undefined) this.save('target', 'target', text)
     else if (!this.hadPrefix && disk.format === undefined) {
       if (disk.target === '' && this.#vdevAndType(text)) disk.format = 'empty'
@@ -267,6 +267,7 @@ class DiskReader {
       this.fail('too many positional parameters', text)
       return 'stop'
     }
+    return undefined
   }
 
   /** The old `hdc:cdrom`. */
