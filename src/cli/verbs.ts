@@ -50,13 +50,21 @@ function resolve(
   commands: readonly string[],
 ): { readonly command: string; readonly args: readonly string[] } {
   const [first, second] = words as readonly [string, ...string[]]
-  const verb = resolveVerb(first, [...new Set(commands.map((command) => command.replace(/:.*/, '')))])
+  const verb = resolveFirst(first, commands)
   const verbsOfTopic = commands.flatMap((command) =>
     command.startsWith(`${verb}:`) ? [command.slice(verb.length + 1)] : [],
   )
   if (verbsOfTopic.length === 0) return { command: verb, args: words.slice(1) }
   if (second === undefined || second.startsWith('-')) return { command: verb, args: words.slice(1) }
   return { command: `${verb}:${resolveVerb(second, verbsOfTopic, `${verb} `)}`, args: words.slice(2) }
+}
+
+/** Topics are ours, not xl's: they take no short form away from xl's verbs (`conf` is config-update). */
+function resolveFirst(word: string, commands: readonly string[]): string {
+  if (isTopic(word, commands)) return word
+  const verbs = commands.filter((command) => !command.includes(':'))
+  if (verbs.some((verb) => verb.startsWith(word))) return resolveVerb(word, verbs)
+  return resolveVerb(word, [...new Set(commands.map((command) => command.replace(/:.*/, '')))])
 }
 
 /** The verb with this name or, alone among all, with this beginning. `topic` goes before it in messages. */

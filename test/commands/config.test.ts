@@ -59,7 +59,7 @@ t.test('config check is content with a good file, and --strict with no doubtful 
   const file = join(home, 'web.cfg')
   writeFileSync(file, GOOD)
   t.same(await xt(home, 'config', 'check', file), { status: 0, stdout: `${file}: no problems\n`, stderr: '' })
-  t.equal((await xt(home, 'conf', 'ch', file, 'vcpu=2')).status, 0)
+  t.equal((await xt(home, 'config', 'ch', file, 'vcpu=2')).status, 0)
   const strict = await xt(home, 'config', 'check', '--strict', file, 'vcpu=2')
   t.equal(strict.status, 1)
   t.match(strict.stdout, /^command line:1:1: error: /)
