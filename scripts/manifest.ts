@@ -6,7 +6,7 @@
  * Made from src, without a build, but naming the files of dist. With --check nothing is written: exit status 1 if
  * the file is not what it should be.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Plugin } from '@oclif/core/config'
@@ -17,10 +17,7 @@ const file = join(root, 'oclif.manifest.json')
 
 /** The text that oclif.manifest.json should have. */
 export async function manifestText(): Promise<string> {
-  const options = { ...loadOptions({ root, fromSource: true }), isRoot: true, errorOnManifestCreate: true }
-  const plugin = new Plugin(options)
-  await plugin.load()
-  const { manifest } = plugin
+  const { manifest } = await loadAll()
   const commands = Object.entries(manifest.commands).map(([id, command]) => [
     id,
     {
@@ -29,6 +26,20 @@ export async function manifestText(): Promise<string> {
     },
   ])
   return `${JSON.stringify({ commands: Object.fromEntries(commands), version: manifest.version }, null, 2)}\n`
+}
+
+/** oclif's search for files now and then misses a folder on a busy machine: what it found is compared with what is there. */
+async function loadAll(): Promise<Plugin> {
+  const options = { ...loadOptions({ root, fromSource: true }), isRoot: true, errorOnManifestCreate: true }
+  const files = readdirSync(join(root, 'src/commands'), { recursive: true, encoding: 'utf8' })
+  const expected = files.filter((name) => name.endsWith('.ts')).length
+  for (let tries = 1; ; tries++) {
+    const plugin = new Plugin(options)
+    await plugin.load()
+    const found = Object.keys(plugin.manifest.commands).length
+    if (found === expected) return plugin
+    if (tries === 5) throw new Error(`oclif found ${found} of ${expected} commands`)
+  }
 }
 
 if (import.meta.main) {
