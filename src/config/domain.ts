@@ -60,6 +60,7 @@ export function readDomain(
   options: ParseOptions = {},
 ): { readonly libxl: LibxlObject; readonly warnings: readonly ConfigProblem[] } {
   const { libxl, problems } = read(text, sourceName, overrides, options)
+  if (problems.hasErrors) throw new ConfigError(problems.sorted())
   return { libxl, warnings: problems.sorted() }
 }
 
@@ -82,7 +83,7 @@ function read(text: string, sourceName: string, overrides: readonly string[], op
   const source = new Source(text, sourceName, overrides)
   const problems = new Problems(source, options)
   const settings = new Settings(parseSettings(source.text, problems), problems)
-  if (problems.hasErrors) throw new ConfigError(problems.sorted())
+  if (problems.hasFaults) throw new ConfigError(problems.sorted())
   const reader = new Reader(
     settings,
     options.host ?? thisHost(),
@@ -95,7 +96,6 @@ function read(text: string, sourceName: string, overrides: readonly string[], op
   readDevices(reader)
   readDisplay(reader)
   checkKeys(reader)
-  if (problems.hasErrors) throw new ConfigError(problems.sorted())
   return reader
 }
 

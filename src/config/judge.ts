@@ -38,8 +38,9 @@ function isFor({ guests }: KeyRow, type: keyof typeof GUEST_LETTER): boolean {
 /** The configuration for the engine; undefined after an error. */
 export function judge(reader: Reader): DomainConfig | undefined {
   const { problems, settings } = reader
-  if (reader.type !== 'pvh') {
-    const value = settings.get('type')?.value
+  const value = settings.get('type')?.value
+  // A type that does not exist was named before.
+  if (reader.type !== 'pvh' && problems.list.every(({ at }) => at !== value?.at)) {
     problems.error(value?.at ?? 0, value?.end ?? 0, 'XT_CONFIG_GUEST_TYPE', reader.type)
   }
   for (const setting of settings.all()) judgeSetting(reader, setting)

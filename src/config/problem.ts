@@ -12,6 +12,7 @@ export class Problems {
   readonly #source: Source
   readonly #strict: boolean
   #errors = 0
+  #faults = 0
 
   /** With `strict` every warning is an error. Only the first problems are kept (a hostile file has millions), and always the first error. */
   constructor(source: Source, options: { readonly strict?: boolean } = {}) {
@@ -28,12 +29,18 @@ export class Problems {
     return this.#errors > 0
   }
 
+  /** Errors other than warnings taken for errors: those leave something that can be read on. */
+  get hasFaults(): boolean {
+    return this.#faults > 0
+  }
+
   error<C extends ProblemCode>(
     at: number,
     end: number,
     code: C,
     ...args: Parameters<Rows[C]['message']>
   ): void {
+    this.#faults++
     this.#add('error', at, end, code, args)
   }
 
