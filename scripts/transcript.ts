@@ -118,7 +118,10 @@ async function life(): Promise<void> {
   show('domname', id('shop'))
   show('domid', 'web')
 
-  section('Less memory', "The guest's balloon driver gives 64 MiB back and takes them again, each within a moment.")
+  section(
+    'Less memory',
+    "The guest's balloon driver gives 64 MiB back and takes them again, each within a moment.",
+  )
   await guest.show('free -m')
   show('mem-set', 'shop', '192')
   await until(() => memory('shop') === '192')

@@ -3,6 +3,7 @@ import { setTimeout } from 'node:timers/promises'
 import type { DomainInfo } from '../engine/control.ts'
 import { connectDomain, type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import type { XtPaths } from '../engine/paths.ts'
+import { onlineVcpus } from '../engine/vm-state.ts'
 
 /** How long a domain process may take to answer. */
 const PATIENCE_MS = 3000
@@ -15,7 +16,7 @@ export async function askDomain(entry: DomainEntry): Promise<Answer> {
   try {
     using client = await connectDomain(entry)
     return await Promise.race([
-      client.info(),
+      client.info().then(withFirstVcpu),
       setTimeout(PATIENCE_MS, 'silent' as const, { signal: patience.signal }),
     ])
   } catch {
@@ -23,6 +24,13 @@ export async function askDomain(entry: DomainEntry): Promise<Answer> {
   } finally {
     patience.abort()
   }
+}
+
+/** XEN: the first vCPU of a domain that was made and not started yet (create -p) counts as online. */
+function withFirstVcpu(info: DomainInfo): DomainInfo {
+  const [first, ...others] = info.vcpus
+  if (info.state !== 'paused' || first === undefined || onlineVcpus(info) > 0) return info
+  return { ...info, vcpus: [{ ...first, state: 'parked' }, ...others] }
 }
 
 /** The domains with these names or numbers, in their order; all of them if none is named. Rejects with XT_NO_SUCH_DOMAIN. */

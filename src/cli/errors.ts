@@ -84,6 +84,13 @@ export const cliErrors = defineErrors({
     title: 'Something that is not a number stands where a domid should',
     message: (text: string) => `Invalid domain id: ${text}`,
   },
+  XT_NO_SUCH_CONSOLE: {
+    title: 'console -n with a number that the domain has no console for',
+    message: (domain: string, number: number) =>
+      `${domain} has no console ${number}: there is console 0 only.`,
+    // XEN: the status of xenconsole, which xl becomes.
+    exit: 2,
+  },
   XT_INVALID_VCPU_COUNT: {
     title: 'vcpu-set with something that is no number',
     message: (text: string) => `Error: Invalid argument: "${text}" is no number of vCPUs`,

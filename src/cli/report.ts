@@ -42,10 +42,16 @@ function exitStatus(thrown: unknown): number | undefined {
 export function toXtError(thrown: unknown, command: string): XtError {
   if (thrown instanceof XtError) return thrown
   const message = thrown instanceof Error ? thrown.message : String(thrown)
-  const parse = thrown as { args?: unknown; flags?: unknown; parse?: unknown }
+  const parse = thrown as {
+    args?: unknown
+    flags?: unknown
+    parse?: { input: { args: Readonly<Record<string, { required?: boolean }>> } }
+  }
   const kind = thrown instanceof Error ? thrown.constructor.name : ''
   if (kind === 'RequiredArgsError' && parse.args !== undefined) {
-    return cliErrors.XT_TOO_FEW_ARGUMENTS(command, (parse.args as unknown[]).length)
+    // oclif names those that are missing.
+    const required = Object.values(parse.parse?.input.args ?? {}).filter((arg) => arg.required)
+    return cliErrors.XT_TOO_FEW_ARGUMENTS(command, required.length)
   }
   if (kind === 'UnexpectedArgsError') return cliErrors.XT_TOO_MANY_ARGUMENTS(command, parse.args as string[])
   if (kind === 'NonExistentFlagsError') {

@@ -1,6 +1,7 @@
-import { boolean, string } from '@oclif/core/flags'
+import { boolean, integer, string } from '@oclif/core/flags'
 import { domainArg, XtCommand } from '../cli/command.ts'
 import { runConsole } from '../cli/console-session.ts'
+import { cliErrors } from '../cli/errors.ts'
 import { parseEscapeKey } from '../cli/escape-key.ts'
 import { loadXtSettings } from '../config/load.ts'
 import { findDomain } from '../engine/domains.ts'
@@ -17,6 +18,12 @@ Without a terminal on standard input, what is read there is typed as it is.`
     escape: string({ char: 'e', helpValue: 'CHAR', summary: 'Key that leaves: one character or ^X.' }),
     'no-replay': boolean({ summary: 'Leave out what was printed before.' }),
     type: string({ char: 't', options: ['pv'], summary: 'Kind of console: a PVH guest has this one only.' }),
+    number: integer({
+      char: 'n',
+      helpValue: 'N',
+      summary: 'Number of the console: there is 0 only.',
+      default: 0,
+    }),
   }
   static override examples = [
     '<%= config.bin %> console debian',
@@ -27,6 +34,7 @@ Without a terminal on standard input, what is read there is typed as it is.`
     const { args, flags } = await this.parse(Console)
     const escapeKey = parseEscapeKey(flags.escape ?? (await loadXtSettings()).escapeKey)
     const domain = await findDomain(this.paths, args.domain)
+    if (flags.number !== 0) throw cliErrors.XT_NO_SUCH_CONSOLE(domain.name, flags.number)
     const mode = flags['read-only'] ? 'read' : 'write'
     await runConsole(domain, { mode, escapeKey, replay: !flags['no-replay'] })
   }

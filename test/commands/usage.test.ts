@@ -7,7 +7,7 @@ t.setTimeout(300_000)
 /** args, status and first line of standard error; statuses as recorded from xl 4.17. */
 const CASES: readonly (readonly [string, number, string])[] = [
   ['pause', 2, "'xt pause' requires at least 1 argument."],
-  ['rename con', 2, "'xt rename' requires at least 1 argument."],
+  ['rename con', 2, "'xt rename' requires at least 2 arguments."],
   ['list -q', 2, "option `q' not supported."],
   ['list one two', 1, "'xt list' takes one domain, not 2."],
   ['pause nosuch', 1, 'nosuch is an invalid domain identifier: no such domain'],
