@@ -39,12 +39,11 @@ export const CONTROL_WORD = {
   /** From word 8 on: free for the CPU backend. */
   backend: 8,
   /** Writes to decoded code that the vCPU has yet to look at: see announceWrite. */
-  codeOverflow: 31,
-  codeTail: 32,
-  codeHead: 33,
-  codeEntries: 34,
+  codeLock: 31,
+  codeCount: 32,
+  codeEntries: 33,
 } as const
-/** Entries of the code mailbox, one word each: byte address of up to 16 written bytes, plus one so that 0 is empty. */
+/** Entries of the code mailbox, one word each: byte address of CODE_GRAIN bytes that were written. A count above it says that there were more. */
 export const CODE_MAILBOX = 16
 /** Bytes that one mailbox entry stands for. */
 export const CODE_GRAIN = 16
@@ -76,23 +75,40 @@ export function announceWrite(memory: MachineMemory, host: number, length: numbe
   if (flags === 0) return
   for (let vcpu = 0; vcpu < memory.layout.vcpus; vcpu++) {
     if (vcpu === except || (flags & (1 << (vcpu & 7))) === 0) continue
-    const word = (n: number) => controlWord(memory, vcpu, n)
     const from = host - (host % CODE_GRAIN)
-    const grains = Math.ceil((host + length - from) / CODE_GRAIN)
-    for (let n = 0; n < grains; n++) {
-      const tail = Atomics.add(memory.i32, word(CONTROL_WORD.codeTail), 1)
-      const waiting = (tail - Atomics.load(memory.i32, word(CONTROL_WORD.codeHead))) >>> 0
-      if (waiting >= CODE_MAILBOX) {
-        // No room: the vCPU drops all its code instead. The reserved entry is taken back by whoever empties the box.
-        Atomics.store(memory.i32, word(CONTROL_WORD.codeOverflow), 1)
-        break
+    withCodeMailbox(memory, vcpu, (count, entries) => {
+      let next = count
+      for (let at = from; at < host + length && next <= CODE_MAILBOX; at += CODE_GRAIN) {
+        if (next < CODE_MAILBOX) memory.i32[entries + next] = at | 0
+        next++
       }
-      Atomics.store(
-        memory.i32,
-        word(CONTROL_WORD.codeEntries + ((tail >>> 0) % CODE_MAILBOX)),
-        (from + n * CODE_GRAIN + 1) | 0,
-      )
-    }
+      return next
+    })
     requestVcpu(memory, vcpu, VCPU_REQUEST.flushCode)
   }
+}
+
+/** Takes all entries out of a vCPU's code mailbox: byte addresses, or undefined when there were more than it holds. */
+export function takeCodeMailbox(memory: MachineMemory, vcpu: number): readonly number[] | undefined {
+  let taken: readonly number[] | undefined
+  withCodeMailbox(memory, vcpu, (count, entries) => {
+    if (count <= CODE_MAILBOX) taken = Array.from({ length: count }, (_, n) => memory.u32[entries + n]!)
+    return 0
+  })
+  return taken
+}
+
+/** Runs `use` with the mailbox locked; it answers the new count. A few instructions: whoever waits spins. */
+function withCodeMailbox(
+  memory: MachineMemory,
+  vcpu: number,
+  use: (count: number, entries: number) => number,
+): void {
+  const { i32 } = memory
+  const lock = controlWord(memory, vcpu, CONTROL_WORD.codeLock)
+  const count = controlWord(memory, vcpu, CONTROL_WORD.codeCount)
+  while (Atomics.compareExchange(i32, lock, 0, 1) !== 0);
+  i32[count] = use(i32[count]!, controlWord(memory, vcpu, CONTROL_WORD.codeEntries))
+  // ORDER: what was written above is seen by whoever takes the lock next.
+  Atomics.store(i32, lock, 0)
 }

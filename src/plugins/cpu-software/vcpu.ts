@@ -8,10 +8,10 @@ import { REG, type Vcpu, type VcpuStart } from '../../base/vcpu.ts'
 import {
   announceWrite,
   CODE_GRAIN,
-  CODE_MAILBOX,
   CONTROL_WORD,
   controlWord,
   requestVcpu,
+  takeCodeMailbox,
   VCPU_REQUEST,
   VCPU_STATE,
 } from '../../base/vcpu-control.ts'
@@ -218,36 +218,24 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   #serveFlushes(): void {
     const { i32 } = this.memory
     const index = this.#word(CONTROL_WORD.request)
-    const bits = Atomics.load(i32, index)
-    if (bits & VCPU_REQUEST.flushCode) {
+    if (Atomics.load(i32, index) & VCPU_REQUEST.flushCode) {
       Atomics.and(i32, index, ~VCPU_REQUEST.flushCode)
       this.#emptyCodeMailbox()
     }
-    if (bits & VCPU_REQUEST.flushTlb) {
-      this.cpu.flushTlb()
-      // ORDER: the bit goes last; who waits for it may then rely on the flush.
-      Atomics.and(i32, index, ~VCPU_REQUEST.flushTlb)
-    }
+    this.#serveTlbFlush()
+  }
+  #serveTlbFlush(): void {
+    const { i32 } = this.memory
+    const index = this.#word(CONTROL_WORD.request)
+    if ((Atomics.load(i32, index) & VCPU_REQUEST.flushTlb) === 0) return
+    this.cpu.flushTlb()
+    // ORDER: the bit goes last; who waits for it may then rely on the flush.
+    Atomics.and(i32, index, ~VCPU_REQUEST.flushTlb)
   }
   #emptyCodeMailbox(): void {
-    const { i32 } = this.memory
-    const overflow = Atomics.exchange(i32, this.#word(CONTROL_WORD.codeOverflow), 0) !== 0
-    const head = this.#word(CONTROL_WORD.codeHead)
-    const tail = Atomics.load(i32, this.#word(CONTROL_WORD.codeTail))
-    let at = Atomics.load(i32, head)
-    if (overflow || (tail - at) >>> 0 > CODE_MAILBOX) {
-      for (let n = 0; n < CODE_MAILBOX; n++) Atomics.store(i32, this.#word(CONTROL_WORD.codeEntries + n), 0)
-      Atomics.store(i32, head, tail)
-      this.cpu.code.flush()
-      return
-    }
-    for (; at !== tail; at = (at + 1) | 0) {
-      const entry = this.#word(CONTROL_WORD.codeEntries + ((at >>> 0) % CODE_MAILBOX))
-      let host = 0
-      while (host === 0) host = Atomics.exchange(i32, entry, 0)
-      this.cpu.code.written((host - 1) >>> 0, CODE_GRAIN)
-      Atomics.store(i32, head, (at + 1) | 0)
-    }
+    const written = takeCodeMailbox(this.memory, this.index)
+    if (written === undefined) this.cpu.code.flush()
+    else for (const host of written) this.cpu.code.written(host, CODE_GRAIN)
   }
 
   #currentState(): number {
@@ -550,8 +538,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
         Atomics.load(i32, request) & VCPU_REQUEST.flushTlb &&
         Atomics.load(i32, state) === VCPU_STATE.running
       ) {
-        // It may be waiting for us the same way.
-        this.#serveFlushes()
+        // It may be waiting for us the same way. Written code waits: this may be the middle of decoding some.
+        this.#serveTlbFlush()
       }
     }
   }
