@@ -127,6 +127,12 @@ export const errors = defineErrors({
     message: (cpu: string) => `cpu="${cpu}": this xt has no such CPU backend`,
     hint: 'Leave cpu= out, or say cpu="software": it runs everywhere.',
   },
+  XT_DEVICE_NOT_SERVED: {
+    title: 'Devices that this xt has no backend for',
+    message: (key: string) => `${key}= is given, but this xt has no backend for such devices yet`,
+    hint: (key: string) =>
+      `Leave ${key} out (on the command line: ${key}=[]), or name a plugin that serves it in plugins=.`,
+  },
   XT_KERNEL_MISSING: {
     title: 'The configuration names no kernel',
     message: () => 'Neither kernel nor bootloader specified',
