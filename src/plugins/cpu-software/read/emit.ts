@@ -21,6 +21,7 @@ import {
   load64,
   op,
 } from '../wasm/encoder.ts'
+import { add32, and32, ne32 } from '../wasm/operators.ts'
 import {
   type Access,
   type Bool,
@@ -140,9 +141,6 @@ const wrap = (e: Expr): Expr =>
   isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e)
 const extendU = (e: Expr): Expr =>
   isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e)
-const and32 = (a: Expr, b: Expr): Expr => op('i32', I32.and, a, b)
-const ne32 = (a: Expr, b: Expr): Expr => op('i32', I32.ne, a, b)
-const add32 = (a: Expr, b: Expr): Expr => op('i32', I32.add, a, b)
 
 export class Emit implements Vocabulary {
   readonly long: boolean

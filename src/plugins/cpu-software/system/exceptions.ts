@@ -4,6 +4,7 @@
  * Not here: task gates and virtual-8086 mode (no kernel this CPU boots uses them); both end in #GP with a log line.
  */
 import type { Cpu } from '../cpu.ts'
+import { UNUSABLE } from '../cpu-state.ts'
 import { GUEST_FAULT } from '../fault.ts'
 import { FLAG } from '../isa/row.ts'
 import { NOT_CANONICAL } from '../mmu/emit-mmu.ts'
@@ -158,7 +159,7 @@ function enter(
     if (error !== undefined) frame.push(BigInt(error))
     pushFrame(cpu, cpl, rsp, frame)
     state.regs[4] = BigInt.asUintN(64, rsp - BigInt(frame.length * 8))
-    if (inner) state.setSegment(SEGMENT.SS, cpl, 0n, 0, 0x10000)
+    if (inner) state.setSegment(SEGMENT.SS, cpl, 0n, 0, UNUSABLE)
   } else enterLegacy(cpu, { cpl, inner, wide, error, before, flags })
   loadCode(cpu, selector, code, cpl)
   state.setInstructionPointer(target)
