@@ -16,42 +16,49 @@ export async function followDomain(
 ): Promise<Following> {
   const watched = await watchOne(first, note)
   const follow = async (): Promise<void> => {
-    let next = await watched.gone
-    while (next !== undefined) {
-      const { gone } = await watchOne(await findDomain(paths, String(next)), note)
-      next = await gone
+    for (let { client, gone } = watched; ; ) {
+      // The old domain lets the new one run when we have left it: we are there first.
+      using _left = client
+      const next = await gone
+      if (next === undefined) return
+      ;({ client, gone } = await watchOne(await findDomain(paths, String(next)), note))
     }
   }
   return { gone: follow() }
 }
 
-/** `gone` resolves with the number under which the guest starts again, if it does. */
-async function watchOne(
-  entry: DomainEntry,
-  note: (line: string) => void,
-): Promise<{ readonly gone: Promise<number | undefined> }> {
+interface Watched {
+  readonly client: ControlClient
+  /** Resolves when the domain is gone; with the number under which the guest starts again, if it does. */
+  readonly gone: Promise<number | undefined>
+}
+
+async function watchOne(entry: DomainEntry, note: (line: string) => void): Promise<Watched> {
   const { name, domid } = entry
   const client = await connectDomain(entry)
-  let restarted: number | undefined
-  let hasEnded = false
-  await client.subscribe((event) => {
-    if (event.type === 'restarted') restarted = event.domid
-    if (event.type !== 'shutdown') return
-    hasEnded = true
-    const { reason, action, detail } = event
-    note(`Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`)
-    if (detail !== undefined) note(detail)
-    note(`Action for shutdown reason code ${reason} is ${action}`)
-    if (action !== 'preserve') note(`Domain ${domid} needs to be cleaned up: destroying the domain`)
-  })
+  // Before the subscription, so that this line is the first.
   const { pid } = await client.info()
   note(`Waiting for domain ${name} (domid ${domid}) to die [pid ${pid}]`)
-  const gone = async (connection: ControlClient): Promise<number | undefined> => {
-    using open = connection
-    await open.closed
-    if (!hasEnded) note(`Domain ${domid} has been destroyed.`)
-    note(restarted === undefined ? 'Done. Exiting now' : 'Done. Rebooting now')
-    return restarted
+  const over = Promise.withResolvers<number | undefined>()
+  let hasEnded = false
+  await client.subscribe(
+    (event) => {
+      if (event.type === 'shutdown') hasEnded = true
+      if (event.type === 'restarted') over.resolve(event.domid)
+      if (event.type !== 'monitor') return
+      note(event.line)
+      if (event.stays) over.resolve(undefined)
+    },
+    { follows: true },
+  )
+  const end = async (): Promise<number | undefined> => {
+    await Promise.race([over.promise, client.closed])
+    if (!hasEnded) {
+      note(`Domain ${domid} has been destroyed.`)
+      note('Done. Exiting now')
+    }
+    over.resolve(undefined)
+    return over.promise
   }
-  return { gone: gone(client) }
+  return { client, gone: end() }
 }

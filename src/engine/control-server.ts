@@ -28,6 +28,7 @@ interface Client {
   readonly socket: Socket
   readonly rpc: MessageConnection
   subscribed: 'no' | 'events' | 'logs'
+  follows: boolean
 }
 
 /** A subscriber that leaves this much unread is cut off: the domain does not keep its backlog. */
@@ -37,6 +38,8 @@ export class ControlServer {
   readonly #handlers: ControlHandlers
   readonly #server: Server
   readonly #clients = new Set<Client>()
+  /** To be called when a client has left. */
+  #left: () => void = () => {}
   /** Requests that are being worked on. */
   readonly #open = new Set<Promise<unknown>>()
 
@@ -61,6 +64,18 @@ export class ControlServer {
     }
   }
 
+  get isFollowed(): boolean {
+    return [...this.#clients].some(({ follows }) => follows)
+  }
+
+  /** Settles when nobody follows the domain any more. */
+  async followersLeft(): Promise<void> {
+    while (this.isFollowed)
+      await new Promise<void>((settle) => {
+        this.#left = settle
+      })
+  }
+
   /** Stops listening; open requests are answered and events delivered, then the connections close. */
   async close(): Promise<void> {
     const closed = new Promise<void>((settle) => this.#server.close(() => settle()))
@@ -73,18 +88,20 @@ export class ControlServer {
 
   #welcome(socket: Socket): void {
     const rpc = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket))
-    const client: Client = { socket, rpc, subscribed: 'no' }
+    const client: Client = { socket, rpc, subscribed: 'no', follows: false }
     this.#clients.add(client)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => {
       this.#clients.delete(client)
       rpc.dispose()
+      this.#left()
     })
     for (const method of Object.keys(this.#handlers) as (keyof ControlHandlers)[]) {
       rpc.onRequest(method, (params: never) => this.#answer(method, params))
     }
-    rpc.onRequest('subscribe', ({ logs }: { logs: boolean }) => {
+    rpc.onRequest('subscribe', ({ logs, follows }: ControlRequests['subscribe']['params']) => {
       client.subscribed = logs ? 'logs' : 'events'
+      client.follows = follows
       return null
     })
     rpc.listen()

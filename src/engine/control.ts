@@ -52,6 +52,8 @@ export type DomainEvent =
   | { readonly type: 'state'; readonly state: VmState }
   /** The guest ended. `action` is what will be done about it, in xl's words: 'destroy', 'rename-restart' ... */
   | { readonly type: 'shutdown'; readonly reason: number; readonly action: string; readonly detail?: string }
+  /** What the domain says while it carries out on_*, in xl's words; `stays`: that is all, and the domain remains. */
+  | { readonly type: 'monitor'; readonly line: string; readonly stays: boolean }
   /** The domain lives on under another number (on_*="restart"), in another process. */
   | { readonly type: 'restarted'; readonly domid: number }
   | { readonly type: 'renamed'; readonly name: string }
@@ -80,8 +82,11 @@ export interface ControlRequests {
   updateConfig: { params: { readonly config: DomainConfig }; result: null }
   /** Writes an ELF core file, with the guest paused meanwhile. */
   dumpCore: { params: { readonly path: string }; result: null }
-  /** From the answer on, events arrive as notifications. */
-  subscribe: { params: { readonly logs: boolean }; result: null }
+  /**
+   * From the answer on, events arrive as notifications. When the domain starts again, the new one stays paused until
+   * those who follow it have left the old one: so they can be there first.
+   */
+  subscribe: { params: { readonly logs: boolean; readonly follows: boolean }; result: null }
 }
 export type ControlMethod = keyof ControlRequests
 
@@ -174,9 +179,12 @@ export class ControlClient implements Disposable {
   dumpCore = (path: string): Promise<null> => this.request('dumpCore', { path })
 
   /** Calls `listener` for every event from now on; log lines only if asked for. */
-  async subscribe(listener: (event: DomainEvent) => void, options: { logs?: boolean } = {}): Promise<void> {
+  async subscribe(
+    listener: (event: DomainEvent) => void,
+    { logs = false, follows = false }: { logs?: boolean; follows?: boolean } = {},
+  ): Promise<void> {
     this.#listeners.add(listener)
-    await this.request('subscribe', { logs: options.logs ?? false })
+    await this.request('subscribe', { logs, follows })
   }
 
   [Symbol.dispose](): void {

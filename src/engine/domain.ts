@@ -26,6 +26,7 @@ import {
   withMemory,
   withVcpus,
 } from './guest-resources.ts'
+import type { LaunchedDomain } from './launch.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin, VcpuStartState } from './plugin.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
@@ -41,8 +42,10 @@ export interface DomainHost {
   loadPlugins(config: DomainConfig): Promise<readonly Plugin[]>
   /** Puts the guest into memory. */
   buildGuest(memory: MachineMemory, config: DomainConfig, files: GuestFiles): VcpuStartState
-  /** Starts another domain process for a configuration; settles when its guest runs. */
-  restart(config: DomainConfig): Promise<Domid>
+  /** Starts another domain process for a configuration; settles when its guest runs, or is complete if `paused`. */
+  restart(config: DomainConfig, paused: boolean): Promise<LaunchedDomain>
+  /** Lets the guest of another domain process run. */
+  unpause(domain: LaunchedDomain): Promise<void>
   /** One line of progress for the command that waits. */
   progress(line: string): void
 }
@@ -56,6 +59,8 @@ export interface DomainOptions {
 
 /** Two starts of one domain are at least this far apart, so that a guest that ends at once leaves the host some rest. */
 const RESTART_MS = 2000
+/** How long a guest that starts again waits for those who follow it. */
+const FOLLOW_MS = 5000
 
 export class Domain {
   /** Settles when nothing is left of the domain: true unless it could not be made or a fault of ours ended it. */
@@ -313,17 +318,22 @@ export class Domain {
     }
   }
 
+  /** What xl's monitor would say: into the log, and to those who asked. */
+  #say(line: string, stays = false): void {
+    this.#host.log.info(line)
+    this.#tell({ type: 'monitor', line, stays })
+  }
+
   async #onEnd({ reason, detail }: GuestEnd): Promise<void> {
-    const { log } = this.#host
     const { domid } = this.#claim!
     const action = this.#options.monitor ? actionFor(this.#config, reason) : 'preserve'
-    log.info(`Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`)
-    if (detail !== undefined) log.info(detail)
     this.#tell({ type: 'shutdown', reason, action, ...(detail === undefined ? {} : { detail }) })
+    this.#say(`Domain ${domid} has shut down, reason code ${reason} 0x${reason.toString(16)}`)
+    if (detail !== undefined) this.#say(detail)
     try {
       await this.#store!.domainShutdown(domid)
       if (!this.#options.monitor) return
-      log.info(`Action for shutdown reason code ${reason} is ${action}`)
+      this.#say(`Action for shutdown reason code ${reason} is ${action}`)
       await this.#carryOut(action)
     } catch (error) {
       await this.fail(error)
@@ -339,36 +349,42 @@ export class Domain {
     if (steps.dump) this.#dump()
     if (steps.rename) {
       const kept = preservedName(config.name, new Date(this.#host.now()))
-      log.info(`Preserving domain ${domid} ${config.name} with suffix${kept.slice(config.name.length)}`)
+      this.#say(`Preserving domain ${domid} ${config.name} with suffix${kept.slice(config.name.length)}`)
       await this.#rename(kept)
     }
     if (!steps.keep) {
-      log.info(`Domain ${domid} needs to be cleaned up: destroying the domain`)
+      this.#say(`Domain ${domid} needs to be cleaned up: destroying the domain`)
       await this.#release()
     }
-    log.info(`Done. ${steps.restart ? 'Rebooting' : 'Exiting'} now`)
+    this.#say(`Done. ${steps.restart ? 'Rebooting' : 'Exiting'} now`, steps.keep && !steps.restart)
     if (steps.restart) await this.#restart(config)
     if (!steps.keep) await this.#close(true)
   }
 
   #dump(): void {
-    const { log, paths } = this.#host
+    const { paths } = this.#host
     const path = join(dumpDir(paths), fileName(this.#config.name))
-    log.info(`dumping core to ${path}`)
+    this.#say(`dumping core to ${path}`)
     try {
       dumpCore(this.#vm!.memory!, path)
     } catch (error) {
-      log.error(`core dump failed: ${error instanceof Error ? error.message : String(error)}`)
+      this.#say(`core dump failed: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
 
   async #restart(config: DomainConfig): Promise<void> {
-    const { clock, log, now, restart } = this.#host
+    const { clock, log, now, restart, unpause } = this.#host
     const rest = RESTART_MS - (now() - this.#createdMs)
     if (rest > 0) await new Promise<void>((settle) => clock.after(rest, settle))
     if (this.#destroyAsked) return
     try {
-      this.#tell({ type: 'restarted', domid: await restart(config) })
+      const isFollowed = this.#server.isFollowed
+      const next = await restart(config, isFollowed)
+      this.#tell({ type: 'restarted', domid: next.domid })
+      if (!isFollowed) return
+      const enough = new Promise<void>((settle) => clock.after(FOLLOW_MS, settle))
+      await Promise.race([this.#server.followersLeft(), enough])
+      await unpause(next)
     } catch (error) {
       log.error(`the domain could not be started again: ${String(error)}`)
     }

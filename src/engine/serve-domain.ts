@@ -8,6 +8,7 @@ import { createLog, type LogLevel } from '../base/log.ts'
 import { connectXenstore } from '../xenstored/client.ts'
 import { ensureXenstored } from '../xenstored/ensure.ts'
 import { Domain, type DomainHost } from './domain.ts'
+import { connectDomain } from './domains.ts'
 import { launchDomain, type StartAnswer, type StartMessage } from './launch.ts'
 
 /** What a domain is made of: the entry says it, so that tests can run other things in a real process. */
@@ -32,9 +33,13 @@ export async function serveDomain(parts: DomainParts): Promise<never> {
     now: Date.now,
     openStore: () => openStore(order.paths.runDir),
     progress: (line) => void answer({ type: 'progress', line }),
-    restart: async (config) => {
+    restart: (config, paused) => {
       const { paths, monitor, pluginSettings } = order
-      return (await launchDomain(config, { paths, monitor, pluginSettings, entry: parts.entry })).domid
+      return launchDomain(config, { paths, paused, monitor, pluginSettings, entry: parts.entry })
+    },
+    unpause: async (other) => {
+      using client = await connectDomain(other)
+      await client.unpause()
     },
   })
   endOnSignals(domain)

@@ -14,6 +14,8 @@ import {
   openStore,
 } from './fixtures/launch-fake.ts'
 
+const says = (line: string): DomainEvent => ({ type: 'monitor', line, stays: false })
+
 t.test('a guest that powers off is cleaned up; followers hear reason and action', async (t) => {
   const { paths, launch } = lab(t)
   const { pid, log } = await launch({ cmdline: 'end 0' }, { paused: true })
@@ -28,8 +30,13 @@ t.test('a guest that powers off is cleaned up; followers hear reason and action'
     { type: 'state', state: 'running' },
     { type: 'state', state: 'shutdown' },
     { type: 'shutdown', reason: 0, action: 'destroy', detail: 'as the command line said' },
+    says('Domain 1 has shut down, reason code 0 0x0'),
+    says('as the command line said'),
+    says('Action for shutdown reason code 0 is destroy'),
+    says('Domain 1 needs to be cleaned up: destroying the domain'),
     { type: 'state', state: 'dying' },
     { type: 'state', state: 'gone' },
+    says('Done. Exiting now'),
   ])
   const text = readFileSync(log, 'utf8')
   t.match(text, /Domain 1 has shut down, reason code 0 0x0/)
@@ -50,6 +57,28 @@ t.test('a guest that reboots comes back under a new number with the same name', 
   t.equal(number, 2)
   t.match(await listDomains(paths), [{ domid: 2, name: 'guest' }])
 })
+
+t.test(
+  'a guest that starts again stays paused until those who follow it have left the old domain',
+  async (t) => {
+    const { paths, launch } = lab(t)
+    await launch({ cmdline: 'end-once 1' }, { paused: true })
+    const old = await openDomain(t, paths, 'guest')
+    const restarted = Promise.withResolvers<number>()
+    await old.subscribe((event) => event.type === 'restarted' && restarted.resolve(event.domid), {
+      follows: true,
+    })
+    await old.unpause()
+    const next = await openDomain(t, paths, String(await restarted.promise))
+    const states: string[] = []
+    await next.subscribe((event) => event.type === 'state' && states.push(event.state))
+    t.match(await next.info(), { state: 'paused' })
+    t.same(states, [])
+    old[Symbol.dispose]()
+    await eventually(async () => ((await next.info()).state === 'running' ? true : undefined))
+    t.same(states, ['running'])
+  },
+)
 
 t.test('rename-restart keeps the dead one under a dated name beside the new one', async (t) => {
   const { paths, launch } = lab(t)

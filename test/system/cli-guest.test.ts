@@ -216,6 +216,27 @@ Done. Exiting now
   t.same(left(home), [])
 })
 
+t.test('create -F ends when the guest does, and leaves it where it is to be preserved', async (t) => {
+  const { home, cfg } = lab(t)
+  writeFileSync(
+    join(home, 'hello.elf'),
+    buildGuest((g) => g.print('bye').jmp('power_off')),
+  )
+  const { status, stderr } = await xt(home, 'create', '-q', '-F', cfg, 'on_poweroff="preserve"')
+  t.equal(status, 0)
+  t.equal(
+    stderr.replace(/pid \d+/g, 'pid P'),
+    `Waiting for domain hello (domid 1) to die [pid P]
+Domain 1 has shut down, reason code 0 0x0
+Action for shutdown reason code 0 is preserve
+Done. Exiting now
+`,
+  )
+  t.match((await xt(home, 'list')).stdout, /^hello +1 .* ---s--/m)
+  t.equal((await xt(home, 'destroy', 'hello')).status, 0)
+  t.same(left(home), [])
+})
+
 t.test('Ctrl-C while a domain is being created takes it back', async (t) => {
   const { home, cfg } = lab(t)
   const plugin = join(home, 'slow.ts')
