@@ -6,6 +6,7 @@ import * as hvmOp from './hvm/hvm_op.ts'
 import * as hvmVcpu from './hvm/hvm_vcpu.ts'
 import * as ioBlkif from './io/blkif.ts'
 import * as ioConsole from './io/console.ts'
+import * as ioNetif from './io/netif.ts'
 import * as xsWire from './io/xs_wire.ts'
 import * as memory from './memory.ts'
 import * as sched from './sched.ts'
@@ -31,6 +32,7 @@ export const XEN_STRUCTS: readonly Struct<Fields>[] = [
   startInfo,
   ioBlkif,
   ioConsole,
+  ioNetif,
   xsWire,
 ].flatMap((module) =>
   Object.values(module as Readonly<Record<string, unknown>>)
