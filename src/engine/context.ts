@@ -4,6 +4,7 @@
  */
 import { XtError } from '../base/errors.ts'
 import type { Log } from '../base/log.ts'
+import type { DeviceTable } from './devices.ts'
 import { errors } from './errors.ts'
 import type { ExitRegistry } from './exits.ts'
 import type { Capabilities, Plugin, PluginContext, VmInfo } from './plugin.ts'
@@ -93,6 +94,7 @@ export interface ContextShared {
   readonly log: Log
   readonly signal: AbortSignal
   readonly exits: ExitRegistry
+  readonly devices: DeviceTable
   readonly capabilities: CapabilityTable
 }
 
@@ -113,6 +115,7 @@ export function createContext(plugin: Plugin, settings: unknown, shared: Context
     vm: shared.vm,
     signal: shared.signal,
     exits: shared.exits.forPlugin(plugin.name),
+    devices: shared.devices.forPlugin(plugin.name, activity),
     own: (thing) => owned.add(thing),
     use(name) {
       if (!ENGINE_PROVIDES.includes(name) && !(plugin.requires ?? []).includes(name)) {

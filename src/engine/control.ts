@@ -16,6 +16,7 @@ import {
 import { XtError } from '../base/errors.ts'
 import type { LogLevel } from '../base/log.ts'
 import type { DomainConfig } from '../config/schema.ts'
+import type { ServedDevice } from './devices.ts'
 import { errors } from './errors.ts'
 import type { VcpuInfo } from './plugin.ts'
 import type { VmState } from './vm-state.ts'
@@ -80,6 +81,22 @@ export interface ControlRequests {
   nmi: { params: { readonly vcpu: number }; result: null }
   /** What the domain is made from when it starts again; its name and UUID stay. */
   updateConfig: { params: { readonly config: DomainConfig }; result: null }
+  /** Adds a device of a kind that a plugin serves ('vbd'): `spec` as in the configuration, `libxl` the same as libxl has it. */
+  deviceAttach: {
+    params: { readonly kind: string; readonly spec: unknown; readonly libxl?: unknown }
+    result: ServedDevice
+  }
+  /** Settles when the device is gone; the guest has ten seconds to let go of it. */
+  deviceDetach: {
+    params: { readonly kind: string; readonly id: number; readonly force: boolean }
+    result: ServedDevice
+  }
+  /** Makes it another device of the same number: another disc in a drive. */
+  deviceChange: {
+    params: { readonly kind: string; readonly id: number; readonly spec: unknown; readonly libxl?: unknown }
+    result: ServedDevice
+  }
+  deviceList: { params: { readonly kind: string }; result: readonly ServedDevice[] }
   /** Writes an ELF core file, with the guest paused meanwhile. */
   dumpCore: { params: { readonly path: string }; result: null }
   /**
@@ -176,6 +193,13 @@ export class ControlClient implements Disposable {
   sysrq = (key: string): Promise<null> => this.request('sysrq', { key })
   nmi = (vcpu: number): Promise<null> => this.request('nmi', { vcpu })
   updateConfig = (config: DomainConfig): Promise<null> => this.request('updateConfig', { config })
+  deviceAttach = (kind: string, spec: unknown, libxl?: unknown): Promise<ServedDevice> =>
+    this.request('deviceAttach', { kind, spec, libxl })
+  deviceDetach = (kind: string, id: number, force = false): Promise<ServedDevice> =>
+    this.request('deviceDetach', { kind, id, force })
+  deviceChange = (kind: string, id: number, spec: unknown, libxl?: unknown): Promise<ServedDevice> =>
+    this.request('deviceChange', { kind, id, spec, libxl })
+  deviceList = (kind: string): Promise<readonly ServedDevice[]> => this.request('deviceList', { kind })
   dumpCore = (path: string): Promise<null> => this.request('dumpCore', { path })
 
   /** Calls `listener` for every event from now on; log lines only if asked for. */

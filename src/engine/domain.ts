@@ -13,6 +13,7 @@ import { type Claim, claimDomain } from './claim.ts'
 import type { DomainEvent, DomainInfo } from './control.ts'
 import { ControlServer } from './control-server.ts'
 import { dumpCore } from './coredump.ts'
+import { type DeviceTable, type ServedDevice, withDevice } from './devices.ts'
 import type { DriverClock } from './driver.ts'
 import { errors } from './errors.ts'
 import { type GuestFiles, readGuestFiles } from './guest-files.ts'
@@ -108,6 +109,12 @@ export class Domain {
       sysrq: ({ key }) => this.#sysrq(key).then(nothing),
       nmi: ({ vcpu }) => this.#liveVm('interrupt the guest').nmi(vcpu),
       updateConfig: ({ config }) => this.#updateConfig(config),
+      deviceAttach: ({ kind, spec, libxl }) =>
+        this.#changeDevice('attach a device', kind, libxl, (devices) => devices.attach(kind, spec)),
+      deviceDetach: ({ kind, id, force }) => this.#devices('detach a device').detach(kind, id, force),
+      deviceChange: ({ kind, id, spec, libxl }) =>
+        this.#changeDevice('change a device', kind, libxl, (devices) => devices.change(kind, id, spec)),
+      deviceList: ({ kind }) => this.#devices('list devices').list(kind),
       dumpCore: ({ path }) => this.#dumpPaused(path).then(nothing),
     })
   }
@@ -165,6 +172,10 @@ export class Domain {
     const vm = this.#makeVm(claim, plugins, (memory) => host.buildGuest(memory, config, files))
     this.#vm = vm
     await vm.build()
+    const devices = vm.devices!
+    devices.onGone = (kind, id) => {
+      this.#config = withDevice(this.#config, devices.place(kind), { id })
+    }
     void vm.failed.then((cause) => this.fail(cause))
     void vm.ended.then((end) => this.#onEnd(end))
     if (!this.#options.paused) await vm.unpause()
@@ -304,6 +315,23 @@ export class Domain {
   #updateConfig(config: DomainConfig): null {
     this.#config = withIdentityOf(this.#config, config)
     return null
+  }
+
+  #devices(wish: string): DeviceTable {
+    const { devices } = this.#liveVm(wish)
+    return devices!
+  }
+
+  async #changeDevice(
+    wish: string,
+    kind: string,
+    libxl: unknown,
+    change: (devices: DeviceTable) => Promise<ServedDevice>,
+  ): Promise<ServedDevice> {
+    const devices = this.#devices(wish)
+    const device = await change(devices)
+    this.#config = withDevice(this.#config, devices.place(kind), { ...device, libxl })
+    return device
   }
 
   async #dumpPaused(path: string): Promise<void> {

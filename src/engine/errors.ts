@@ -157,6 +157,39 @@ export const errors = defineErrors({
     hint: 'This is not the guest’s fault; the log of the domain says where it happened.',
   },
 
+  // Devices that come and go.
+  XT_DEVICE_KIND_TWICE: {
+    title: 'Two plugins serve one kind of device',
+    message: (kind: string, first: string, second: string) => `${first} and ${second} both serve ${kind}`,
+  },
+  XT_DEVICE_KIND_UNSERVED: {
+    title: 'A kind of device that no plugin of the domain serves',
+    message: (kind: string) => `no plugin of this domain serves devices of type ${kind}`,
+  },
+  XT_DEVICE_SPEC: {
+    title: 'A device that its plugin does not understand',
+    message: (kind: string, problems: readonly string[]) => `${kind}: ${problems.join('; ')}`,
+  },
+  XT_DEVICE_EXISTS: {
+    title: 'The domain has a device of this number already',
+    message: (_kind: string, name: string) => `device ${name} exists already`,
+    // libxl's ERROR_DEVICE_EXISTS; xl answers 1 all the same.
+  },
+  XT_NO_SUCH_DEVICE: {
+    title: 'The domain has no such device',
+    message: (kind: string, id: number) => `there is no ${kind} ${id}`,
+  },
+  XT_DEVICE_IN_USE: {
+    title: 'The guest did not let go of a device',
+    message: (_kind: string, name: string, seconds: number) =>
+      `the guest has not let go of ${name} within ${seconds} s`,
+    hint: 'It goes as soon as the guest lets go of it (unmount it there); --force takes it away now.',
+  },
+  XT_DEVICE_UNCHANGEABLE: {
+    title: 'A device that cannot become what was asked for',
+    message: (_kind: string, name: string) => `${name} cannot be changed`,
+  },
+
   // Plugins.
   XT_PLUGIN_NOT_FOUND: {
     title: 'A plugin that the configuration names does not exist',

@@ -66,6 +66,8 @@ export interface PluginContext<C> {
   own<T extends Disposable | AsyncDisposable>(thing: T): T
   use<K extends keyof Capabilities>(name: K): Capabilities[K]
   provide<K extends keyof Capabilities>(name: K, value: Capabilities[K]): void
+  /** Devices that come and go while the guest runs; only during setup. */
+  readonly devices: DeviceKinds
   /** Runs work for one device: notices and errors of the call that is open then name it ("vbd attach (xvda)"). */
   forDevice<T>(device: string, work: () => Promise<T>): Promise<T>
 }
@@ -177,6 +179,37 @@ export interface BusDevice {
   readonly frontendPath: string
   /** Resolves when both ends are closed and the nodes are gone. */
   remove(options?: { force?: boolean }): Promise<void>
+}
+
+export interface DeviceKinds {
+  /** Announces that this plugin serves a kind of device. Two plugins that serve one kind are an error naming both. */
+  serve<S>(kind: DeviceKind<S>): ServedDevices<S>
+}
+/** One kind of device; `S` is one device as the configuration has it (an xl stanza, parsed). */
+export interface DeviceKind<S> {
+  /** The word by which commands ask for it, and its type in xenstore: 'vbd', 'vif', '9pfs'. */
+  readonly kind: string
+  readonly spec: z.ZodType<S>
+  /** The list of the domain's configuration that its devices are in: kept true, so that a restart has them too. */
+  readonly listedIn?: 'disks' | 'vifs' | 'p9'
+  /** Number of a device, unique in its kind: the one in xenstore's paths. */
+  id(spec: S): number
+  /** What people call it, in messages and notices: 'xvda'. */
+  name(spec: S): string
+  /** Completes a request before it is parsed, for example with the first number that is not taken. */
+  complete?(request: unknown, taken: readonly number[]): unknown
+  /** Makes a device, while the guest is built, runs or is paused. Settles when its nodes are there. */
+  attach(spec: S): Promise<AttachedDevice<S>>
+}
+export interface AttachedDevice<S = unknown> {
+  /** Settles when the device is gone; `force` does not wait for the guest. May be called again, with force. */
+  remove(options: { readonly force: boolean }): Promise<void>
+  /** Makes it another device of the same number (a drive with another disc). Absent: it cannot be changed. */
+  change?(spec: S): Promise<void>
+}
+export interface ServedDevices<S> {
+  /** Attaches a device that the domain has from the start; for the plugin's own `attach`. */
+  attach(spec: S): Promise<void>
 }
 
 export interface Otherend {

@@ -2,6 +2,7 @@
  * From loaded plugins to a driver: order, contexts, the setup calls, frozen exit tables.
  */
 import { attribute, CapabilityTable, type ContextShared, createContext, ENGINE_PROVIDES } from './context.ts'
+import { DeviceTable } from './devices.ts'
 import { CALLS, type DriverOptions, type Member, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
 import { ExitRegistry } from './exits.ts'
@@ -11,6 +12,7 @@ import type { Call, Lifecycle, Plugin } from './plugin.ts'
 export interface PluginSet {
   readonly driver: PluginDriver
   readonly capabilities: CapabilityTable
+  readonly devices: DeviceTable
 }
 
 /**
@@ -19,18 +21,19 @@ export interface PluginSet {
 export async function setupPlugins(
   plugins: readonly Plugin[],
   settings: Readonly<Record<string, unknown>>,
-  shared: Omit<ContextShared, 'exits' | 'capabilities'>,
+  shared: Omit<ContextShared, 'exits' | 'capabilities' | 'devices'>,
   options: DriverOptions,
 ): Promise<PluginSet> {
   const graph = orderPlugins(plugins, ENGINE_PROVIDES)
   const exits = new ExitRegistry()
   const capabilities = new CapabilityTable()
+  const devices = new DeviceTable({ log: shared.log, signal: shared.signal, clock: options.clock })
   const members: Member[] = []
   const driver = () => new PluginDriver(members, graph, options)
   for (const name of graph.order) {
     const plugin = plugins.find((candidate) => candidate.name === name)!
     try {
-      const state = createContext(plugin, settings[name] ?? {}, { ...shared, exits, capabilities })
+      const state = createContext(plugin, settings[name] ?? {}, { ...shared, exits, capabilities, devices })
       const member = { name, activity: state.activity, owned: state.owned }
       // Before setup runs, so that what a failing setup already owns is disposed.
       members.push({ ...member, lifecycle: {} })
@@ -42,7 +45,7 @@ export async function setupPlugins(
     }
   }
   capabilities.set('exits', exits.freeze())
-  return { driver: driver(), capabilities }
+  return { driver: driver(), capabilities, devices }
 }
 
 function checkLifecycle(name: string, answer: unknown): Lifecycle {

@@ -9,6 +9,7 @@ import type { Log } from '../base/log.ts'
 import { MachineMemory, PAGE_SIZE, planMachine } from '../base/machine-memory.ts'
 import { requestVcpu, VCPU_REQUEST } from '../base/vcpu-control.ts'
 import type { CapabilityTable } from './context.ts'
+import type { DeviceTable } from './devices.ts'
 import type { CallName, DriverClock, DriverOptions, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
 import type { Plugin, VcpuInfo, VcpuStartState, Vcpus, VmInfo } from './plugin.ts'
@@ -50,6 +51,7 @@ export class Vm {
   readonly #reportEnd: (end: GuestEnd) => void
   readonly #reportFailure: (cause: unknown) => void
   #driver: PluginDriver | undefined
+  #devices: DeviceTable | undefined
   #memory: MachineMemory | undefined
   #vcpus: Vcpus | undefined
   #guestPages: (() => number) | undefined
@@ -94,6 +96,11 @@ export class Vm {
     return this.#memory
   }
 
+  /** The devices that plugins serve, once they are set up. */
+  get devices(): DeviceTable | undefined {
+    return this.#devices
+  }
+
   vcpus(): readonly VcpuInfo[] {
     return this.#lastVcpus ?? this.#vcpus?.info() ?? []
   }
@@ -124,6 +131,7 @@ export class Vm {
       const shared = { vm: info, log, signal }
       const set = await setupPlugins(plugins, settings, shared, { clock, notice, ...this.#options.driver })
       this.#driver = set.driver
+      this.#devices = set.devices
       const memory = makeMemory(info)
       this.#memory = memory
       set.capabilities.set('guestMemory', memory)
@@ -213,6 +221,8 @@ export class Vm {
     if (await this.#isLate(this.#queue)) {
       this.#options.log.error(`going on without an end of ${this.openCalls().join(', ') || 'the vCPUs'}`)
     }
+    if (await this.#isLate(this.#devices?.idle() ?? Promise.resolve()))
+      this.#options.log.error('going on without an end of a request for a device')
     const stopped = (await this.#driver?.call('stop')) ?? []
     const disposed = (await this.#driver?.dispose()) ?? []
     this.#memory = undefined

@@ -12,6 +12,7 @@ import { parseDomainConfig } from '../../src/config/domain.ts'
 import { type Claim, claimDomain } from '../../src/engine/claim.ts'
 import type { DomainInfo } from '../../src/engine/control.ts'
 import { ControlServer } from '../../src/engine/control-server.ts'
+import type { ServedDevice } from '../../src/engine/devices.ts'
 import { consoleSocket, xtPaths } from '../../src/engine/paths.ts'
 import { ConsolePort } from '../../src/plugins/console/port.ts'
 import { Scrollback } from '../../src/plugins/console/scrollback.ts'
@@ -48,6 +49,11 @@ export class FakeDomain {
   claim!: Claim
   /** What the guest does about shutdown and reboot. */
   onRequest: (request: string) => void = () => {}
+  /** What becomes of requests for devices. */
+  onDevice: (what: 'attach' | 'detach' | 'change', request: object) => ServedDevice = (what, request) => {
+    this.requests.push(`${what} ${JSON.stringify(request)}`)
+    return { id: 0, name: '', spec: null }
+  }
   readonly control: ControlServer
 
   private constructor(info: DomainInfo) {
@@ -85,6 +91,10 @@ export class FakeDomain {
       sysrq: ({ key }) => take(`sysrq ${key}`)(),
       nmi: ({ vcpu }) => take(`nmi ${vcpu}`)(),
       updateConfig: ({ config }) => take(`updateConfig ${config.memoryKiB}`)(),
+      deviceAttach: (request) => this.onDevice('attach', request),
+      deviceDetach: (request) => this.onDevice('detach', request),
+      deviceChange: (request) => this.onDevice('change', request),
+      deviceList: () => [],
       dumpCore: ({ path }) => take(`dumpCore ${path}`)(),
     })
   }

@@ -25,6 +25,10 @@ async function serve(t: Teardown, some: Partial<ControlHandlers> = {}) {
     sysrq: refuse,
     nmi: refuse,
     updateConfig: refuse,
+    deviceAttach: refuse,
+    deviceDetach: refuse,
+    deviceChange: refuse,
+    deviceList: refuse,
     dumpCore: refuse,
     ...some,
   }

@@ -55,6 +55,7 @@ async function setUp(t: Test) {
     },
     signal: new AbortController().signal,
     exits: { claim: (claim) => claims.push(claim) },
+    devices: { serve: () => ({ attach: async () => {} }) },
     own: (thing) => {
       owned.push(thing)
       return thing
