@@ -17,6 +17,7 @@ import { EmitVector } from './read/emit-vector.ts'
 import { MEANINGS } from './sem/meanings.ts'
 import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
 import {
+  counterOffset,
   JUMP_BYTES,
   JUMP_CACHE,
   JUMP_ENTRIES,
@@ -180,6 +181,8 @@ function emitHandler(handler: Handler, emit: Emit): void {
 function emitFind(m: ModuleWriter, translate: number, decode: number): number {
   return m.function(['i32', 'i64'], ['i32'], (f) => {
     const [state, target] = [f.param(0), f.param(1)]
+    const count = counterOffset('jumpMisses')
+    f.store64(8, state, add(load64(8, state, count), i64(1)), count)
     const entry = shl32(
       and32(wrap(shr(target, i64(12))), i32(TLB_ENTRIES - 1)),
       i32(Math.log2(TLB_ENTRY.size)),

@@ -13,6 +13,9 @@ import { ACCESS, NOT_CANONICAL, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
 import {
+  COUNTERS,
+  type CounterName,
+  counterOffset,
   LARGE_MARKS,
   LARGE_MARKS_BYTES,
   OUTCOME,
@@ -93,6 +96,8 @@ export class Cpu {
   readonly #view: DataView<SharedArrayBuffer>
   readonly #u8: Uint8Array<SharedArrayBuffer>
   readonly #u32: Uint32Array<SharedArrayBuffer>
+  /** Word index of each counter. */
+  readonly #counters: Readonly<Record<CounterName, number>>
   /** Set by whoever makes `run` return. */
   leave: Leave = { kind: 'poll' }
   /** An error of ours that reached the interpreter; the run loop throws it on. */
@@ -113,6 +118,9 @@ export class Cpu {
     this.#view = state.view
     this.#u8 = state.memory.u8
     this.#u32 = state.memory.u32
+    this.#counters = Object.fromEntries(
+      COUNTERS.map((name) => [name, (state.base + counterOffset(name)) / 4]),
+    ) as Record<CounterName, number>
     const guarded =
       <A extends number[]>(run: (...args: A) => number) =>
       (...args: A): number => {
@@ -129,12 +137,14 @@ export class Cpu {
       host: {
         assist: guarded((uop: number) => {
           const op = this.code.assist(uop)
+          this.count(op.counter)
           const outcome = op.run(this, op)
           return typeof outcome === 'number' ? outcome : OUTCOME.next
         }),
         deliver: guarded(() => this.#deliver()),
         decode: () => this.#decode(),
         poll: () => {
+          this.count('polls')
           if (!this.#stepping && !this.host.mustLeave()) return OUTCOME.next
           this.leave = { kind: 'poll' }
           return OUTCOME.leave
@@ -224,6 +234,7 @@ export class Cpu {
   }
 
   #deliver(): number {
+    this.count('exceptions')
     let vector = this.state.half('faultVector')
     if (vector === NOT_CANONICAL) vector = this.#addressesStack() ? EXCEPTION.SS : EXCEPTION.GP
     const error = this.state.half('faultError')
@@ -239,6 +250,14 @@ export class Cpu {
     const rip = this.state.word('rip')
     const host = this.#core.translate(this.#base, BigInt.asIntN(64, rip), ACCESS.execute) >>> 0
     return host > TRANSLATED.device && this.code.addressesStack(host + Number(rip & 4095n))
+  }
+
+  /** Counts one event (state.ts, COUNTERS). */
+  count(name: CounterName, more = 1): void {
+    const low = this.#counters[name]
+    const sum = this.#u32[low]! + more
+    this.#u32[low] = sum
+    if (sum >= 2 ** 32) this.#u32[low + 1]!++
   }
 
   // Faults
@@ -441,6 +460,7 @@ export class Cpu {
 
   /** Drops all linear-address translations; decoded code stays. */
   flushTlb(): void {
+    this.count('tlbFlushes')
     this.#core.flush(this.#base)
   }
   flushJumps(): void {
@@ -453,6 +473,7 @@ export class Cpu {
       this.flushTlb()
       return
     }
+    this.count('pageFlushes')
     const index = Number((address >> 12n) & BigInt(TLB_ENTRIES - 1))
     for (const tlb of [TLB_SUPERVISOR, TLB_USER]) {
       const entry = this.#base + tlb + index * TLB_ENTRY.size
@@ -484,7 +505,7 @@ export class Cpu {
     }
   }
   codeWritten(host: number, size: number): void {
-    this.state.setHalf('invalidations', this.state.half('invalidations') + 1)
+    this.count('invalidations')
     this.code.written(host, size)
     this.host.codeWritten(host, size)
   }
@@ -497,7 +518,9 @@ function atomicOrByte(i32: Int32Array<SharedArrayBuffer>, at: number, bits: numb
   return (before & bits) === bits
 }
 
-/** Clears a state block for a CPU that was just switched on. */
+/** Clears a state block for a CPU that was just switched on; what was counted stays. */
 export function clearState(state: CpuState): void {
-  state.memory.u8.fill(0, state.base, state.base + STATE_BYTES)
+  const { base } = state
+  state.memory.u8.fill(0, base, base + STATE.counters)
+  state.memory.u8.fill(0, base + STATE.counters + COUNTERS.length * 8, base + STATE_BYTES)
 }

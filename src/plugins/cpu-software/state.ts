@@ -94,15 +94,66 @@ export const STATE = {
   ...place('mmxFault', 4),
   /** Not zero: the next taken branch polls. */
   ...place('lookSoon', 4),
-  ...place('tlbMisses', 4),
-  ...place('walks', 4),
-  ...place('invalidations', 4),
   /** Bytes of accesses that cross a page or reach a device; two sets, for load and store. */
   ...place('loadScratch', 32),
   ...place('storeScratch', 32),
   /** x87, MMX and SSE state: fp/state.ts lays it out. */
   ...place('fp', 1024, 64),
+  /** COUNTERS, in their order. */
+  ...place('counters', 64 * 8, 8),
 } as const
+
+/**
+ * What a vCPU counts, for whoever looks at it from outside: u64 words, little-endian, from `STATE.counters` on. They
+ * only grow, but for `regionsLive`, and are not reset with the machine. Read them by `readCounters`.
+ */
+export const COUNTERS = [
+  /** Instructions done in TypeScript, by kind. */
+  'assistsSystem',
+  'assistsFlags',
+  'assistsTransfer',
+  'assistsFloat',
+  'assistsX87',
+  'assistsOther',
+  /** Exceptions that instructions raised. */
+  'exceptions',
+  /** Instructions decoded; times that all decoded code was dropped; writes to pages with decoded code. */
+  'decodes',
+  'codeFlushes',
+  'invalidations',
+  /** Page walks (TLB misses); flushes of all, and of one page. */
+  'walks',
+  'tlbFlushes',
+  'pageFlushes',
+  /** Lookups of a branch target that the jump cache did not know. */
+  'jumpMisses',
+  /** Looks at the request word. */
+  'polls',
+  /** Taken branches in the interpreter, rounded up to some dozens at each poll. */
+  'interpreterBranches',
+  /** Regions: entered; taken backward branches inside; instructions left to the interpreter by a region. */
+  'regionEntries',
+  'regionBranches',
+  'regionExits',
+  /** Regions asked for, compiled here or by another vCPU, dropped because their code was written, dropped to make room, alive now. */
+  'regionsWanted',
+  'regionsMade',
+  'regionsWritten',
+  'regionsEvicted',
+  'regionsLive',
+  /** Instructions in all regions made, and bytes of their WebAssembly. */
+  'regionInstructions',
+  'regionBytes',
+] as const
+export type CounterName = (typeof COUNTERS)[number]
+/** Offset of a counter in the state block. */
+export const counterOffset = (name: CounterName): number => STATE.counters + COUNTERS.indexOf(name) * 8
+
+/** All counters of the vCPU whose state block starts at `base`; from any thread. */
+export function readCounters(view: DataView, base: number): Record<CounterName, number> {
+  const read = (name: CounterName) => Number(view.getBigUint64(base + counterOffset(name), true))
+  return Object.fromEntries(COUNTERS.map((name) => [name, read(name)])) as Record<CounterName, number>
+}
 
 export const STATE_BYTES = 65536
 

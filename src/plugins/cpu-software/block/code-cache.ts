@@ -14,7 +14,7 @@ import { type Decode, Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { OperandKind } from '../read/emit.ts'
-import { CODE_TABLES, SEGMENT, STATE, UOP } from '../state.ts'
+import { CODE_TABLES, type CounterName, SEGMENT, STATE, UOP } from '../state.ts'
 import { findAssist } from '../system/assists.ts'
 import type { AssistRun } from '../system/operands.ts'
 
@@ -37,6 +37,20 @@ export interface AssistOp {
   readonly imm2: number
   readonly lock: boolean
   readonly length: number
+  /** What its use is counted as. */
+  readonly counter: CounterName
+}
+
+const FLAG_ASSISTS = /^(PUSHF|POPF|CLI|STI|CLD|STD|LAHF|SAHF)/
+const TRANSFERS = /^(SYSCALL|SYSRET|SYSENTER|SYSEXIT|IRET|INT|JMP|CALL|RET|UD)/
+const counterOf = (row: Row): CounterName => {
+  if (FLAG_ASSISTS.test(row.mnemonic)) return 'assistsFlags'
+  if (TRANSFERS.test(row.mnemonic)) return 'assistsTransfer'
+  if (row.operands.some((o) => o.kind === 'xmm' || o.kind === 'xmm/m')) return 'assistsFloat'
+  if (/^F/.test(row.mnemonic)) return 'assistsX87'
+  return row.cpl0 || /^(CPUID|RDTSC|VMCALL|VMMCALL|MOV|PAUSE)/.test(row.mnemonic)
+    ? 'assistsSystem'
+    : 'assistsOther'
 }
 
 const LONGEST = 15
@@ -76,8 +90,6 @@ export class CodeCache {
   readonly #crossers = new Map<number, Crosser[]>()
   readonly #crossBytes = new Uint8Array(32)
   readonly #handlers = new Map<number, { number: number; kinds: readonly OperandKind[] }>()
-  flushes = 0
-  decoded = 0
 
   constructor(cpu: Cpu, decoder: Decode = decode) {
     this.#cpu = cpu
@@ -110,7 +122,7 @@ export class CodeCache {
     this.#crossers.clear()
     this.#cpu.flushJumps()
     this.#cpu.state.setHalf('codeFlushed', 1)
-    this.flushes++
+    this.#cpu.count('codeFlushes')
   }
 
   #slots(mode: number, hostPage: number): number {
@@ -156,7 +168,7 @@ export class CodeCache {
         break
       }
       this.#u32[slot / 4] = this.#next
-      this.decoded++
+      this.#cpu.count('decodes')
       if (length < 0) {
         this.#invalid(length, at)
         break
@@ -218,7 +230,7 @@ export class CodeCache {
     const list = this.#crossers.get(second / PAGE_SIZE)
     if (list === undefined) this.#crossers.set(second / PAGE_SIZE, [{ uop: start, slot }])
     else list.push({ uop: start, slot })
-    this.decoded++
+    this.#cpu.count('decodes')
     if (length < 0) this.#invalid(length, offset)
     else {
       this.#lower(this.#d, offset, size)
@@ -269,6 +281,7 @@ export class CodeCache {
       imm2: d.imm2,
       lock: d.lock,
       length,
+      counter: counterOf(row),
     })
   }
 

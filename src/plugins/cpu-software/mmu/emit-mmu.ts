@@ -6,7 +6,16 @@
  */
 
 import { EXCEPTION } from '../read/vocabulary.ts'
-import { LARGE_MARKS, LARGE_MARKS_BYTES, OPEN, SEGMENT, STATE, TLB_ENTRIES, TLB_ENTRY } from '../state.ts'
+import {
+  counterOffset,
+  LARGE_MARKS,
+  LARGE_MARKS_BYTES,
+  OPEN,
+  SEGMENT,
+  STATE,
+  TLB_ENTRIES,
+  TLB_ENTRY,
+} from '../state.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -85,6 +94,7 @@ export interface MmuLayout {
   readonly pageFlags: number
 }
 
+const WALKS = counterOffset('walks')
 const FRAME = 0x000f_ffff_ffff_f000n
 
 export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout): MmuFunctions {
@@ -130,7 +140,7 @@ export function emitMmu(m: ModuleWriter, imports: MmuImports, layout: MmuLayout)
     const address = f.param(1)
     const kind = f.param(2)
     const word = (offset: number) => load64(8, state, offset)
-    f.store32(4, state, add32(load32(4, state, STATE.walks), i32(1)), STATE.walks)
+    f.store64(8, state, add(word(WALKS), i64(1)), WALKS)
     const host = f.local('i32')
     f.if(not32(load32(4, state, STATE.longPaging)), () => {
       f.store64(8, state, address, STATE.faultAddress)

@@ -99,6 +99,7 @@ function run(cpu: Machine, form: string, fields: Partial<AssistOp> & { address?:
     immHi: 0,
     imm2: 0,
     lock: false,
+    counter: 'assistsFloat',
     length: 2,
     ...fields,
   }
