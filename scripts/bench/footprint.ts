@@ -1,7 +1,8 @@
-/** What xt takes besides speed: memory and idle time of a domain at its shell, and what two commands cost. */
+/** What xt takes besides speed: memory and idle time of a domain at its shell, what two commands cost, how its clock goes. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { planMachine } from '../../src/base/machine-memory.ts'
-import { type GuestFiles, MEMORY_MIB, type XtMachines } from './machines.ts'
+import { clockDrift } from './clock.ts'
+import type { MachineSpec, XtMachines } from './machines.ts'
 import { cpuSeconds, residentBytes, touchedRam } from './process-times.ts'
 
 export interface Footprint {
@@ -13,6 +14,9 @@ export interface Footprint {
   readonly idleShare: number
   readonly versionCpuSeconds: number
   readonly listCpuSeconds: number
+  /** Of a guest that works, as a share; and over how many seconds that was measured. */
+  readonly clockDrift: number
+  readonly clockSeconds: number
 }
 
 const MEBIBYTE = 1 << 20
@@ -21,8 +25,23 @@ const SETTLE_MS = 3000
 const IDLE_MS = 10_000
 const COMMAND_RUNS = 10
 
-export async function measureFootprint(xt: XtMachines, files: GuestFiles): Promise<Footprint> {
-  await using machine = await xt.start(files, '')
+const MEMORY_MIB = 256
+
+export async function measureFootprint(
+  xt: XtMachines,
+  files: Pick<MachineSpec, 'vmlinuz' | 'ramdisk'>,
+  clockSeconds: number,
+): Promise<Footprint> {
+  const spec = { ...files, vcpus: 1, memoryMiB: MEMORY_MIB }
+  const atShell = await measureAtShell(xt, { ...spec, cmdline: '' })
+  return { ...atShell, clockDrift: await clockDrift(xt, spec, clockSeconds), clockSeconds }
+}
+
+async function measureAtShell(
+  xt: XtMachines,
+  spec: MachineSpec,
+): Promise<Omit<Footprint, 'clockDrift' | 'clockSeconds'>> {
+  await using machine = await xt.start(spec)
   await machine.lines.line(/^Root shell on hvc0/)
   await sleep(SETTLE_MS)
   const before = cpuSeconds(machine.pid)

@@ -1,6 +1,6 @@
 /**
  * The two machines that are compared: a domain of xt and a virtual machine of QEMU with its software CPU, each with
- * the same kernel and initramfs, one CPU and as much memory, started so that the time of the kernel's start is known.
+ * the same kernel and initramfs, as many CPUs and as much memory, started so that the time of the kernel's start is known.
  *
  * xt: the domain is built paused (`xt create -p`), then unpaused: the kernel starts with the first vCPU, already
  * unpacked. QEMU unpacks it in the guest: there the kernel's start is its first line, which `earlyprintk` brings out.
@@ -17,11 +17,14 @@ import { GuestLines } from './guest-lines.ts'
 import { cpuSeconds } from './process-times.ts'
 
 const root = join(import.meta.dirname, '../..')
-export const MEMORY_MIB = 256
 
-export interface GuestFiles {
+export interface MachineSpec {
   readonly vmlinuz: string
   readonly ramdisk: string
+  /** Added to the kernel's command line. */
+  readonly cmdline: string
+  readonly vcpus: number
+  readonly memoryMiB: number
 }
 
 /** A running machine. Disposing it ends the machine. */
@@ -33,10 +36,10 @@ export interface Machine extends AsyncDisposable {
   readonly commandMs: number
 }
 
-/** Starts machines of one kind. `cmdline` is added to the kernel's command line. Disposing it ends them, whatever they do. */
+/** Starts machines of one kind. Disposing it ends them, whatever they do. */
 export interface MachineKind extends Disposable {
   readonly name: 'xt' | 'QEMU'
-  start(files: GuestFiles, cmdline: string): Promise<Machine>
+  start(spec: MachineSpec): Promise<Machine>
 }
 
 /** Domains of xt in a home of their own. */
@@ -46,12 +49,13 @@ export class XtMachines implements MachineKind {
   readonly #paths: XtPaths = xtPaths({ XT_HOME: this.#home })
   #running = false
 
-  async start({ vmlinuz, ramdisk }: GuestFiles, cmdline: string): Promise<Machine> {
+  async start({ vmlinuz, ramdisk, cmdline, vcpus, memoryMiB }: MachineSpec): Promise<Machine> {
     const settings = {
       name: 'bench',
       kernel: vmlinuz,
       ramdisk,
-      memory: MEMORY_MIB,
+      vcpus,
+      memory: memoryMiB,
       extra: `console=hvc0 ${cmdline}`,
     }
     const words = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
@@ -111,7 +115,7 @@ export function qemuVersion(): string | undefined {
 
 /** Machine `pc`: Debian's kernel cannot tell the speed of its clock on `microvm` without KVM, and hangs. */
 const QEMU_MACHINE =
-  `-machine pc -accel tcg -cpu max -smp 1 -m ${MEMORY_MIB} -nodefaults -no-user-config -display none -serial stdio`.split(
+  '-machine pc -accel tcg,thread=multi -cpu max -nodefaults -no-user-config -display none -serial stdio'.split(
     ' ',
   )
 
@@ -119,10 +123,11 @@ export class QemuMachines implements MachineKind {
   readonly name = 'QEMU'
   readonly #children = new Set<ChildProcess>()
 
-  async start({ vmlinuz, ramdisk }: GuestFiles, cmdline: string): Promise<Machine> {
+  async start({ vmlinuz, ramdisk, cmdline, vcpus, memoryMiB }: MachineSpec): Promise<Machine> {
     const append = `console=ttyS0 earlyprintk=ttyS0 ${cmdline}`
     const commandMs = performance.now()
-    const words = [...QEMU_MACHINE, '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append]
+    const size = ['-smp', `${vcpus}`, '-m', `${memoryMiB}`]
+    const words = [...QEMU_MACHINE, ...size, '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append]
     const child = spawn(QEMU, words, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#children.add(child)
     const { pid } = child

@@ -1,7 +1,8 @@
 /** Boot and work, measured in rounds that take turns between the machines, so that both meet the same weather. */
 import { runArgument } from '../assets/make-initramfs.ts'
 import type { Line } from './guest-lines.ts'
-import type { GuestFiles, Machine, MachineKind } from './machines.ts'
+import type { Machine, MachineKind, MachineSpec } from './machines.ts'
+import { BOOT, COMMAND, type Row, SESSIONS, type SessionId, sessionScript } from './rows.ts'
 
 export interface Sample {
   readonly wallSeconds: number
@@ -9,73 +10,47 @@ export interface Sample {
   readonly cpuSeconds: number
 }
 
-/** Samples of one kind of machine by row. */
+/** Samples of one kind of machine by the row's id. */
 export type Samples = Map<string, Sample[]>
 
-export const BOOT = 'boot: kernel start to init’s first line'
-export const COMMAND = 'boot: command to init’s first line'
-
-interface Work {
-  readonly row: string
-  readonly command: string
-  /** Not timed. */
-  readonly before?: string
+/** What is done in one round: machines with the rows measured in them. */
+export interface Plan {
+  readonly session: SessionId
+  readonly rows: readonly Row[]
+  readonly files: Pick<MachineSpec, 'vmlinuz' | 'ramdisk'>
 }
 
-const WORK: readonly Work[] = [
-  { row: 'shell loop, 100 000 rounds', command: 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done' },
-  { row: 'sha256sum of 64 MB', command: 'head -c 64000000 /dev/zero | sha256sum >/dev/null' },
-  {
-    row: 'gzip of 16 MB',
-    // Debian's busybox has nearly 2 MB.
-    before: 'for i in 1 2 3 4 5 6 7 8 9; do cat /bin/busybox; done | head -c 16000000 >/tmp/f',
-    command: 'gzip -c /tmp/f >/dev/null',
-  },
-  {
-    row: '200 times fork and exec',
-    command: 'i=0; while [ $i -lt 200 ]; do /bin/busybox true; i=$((i+1)); done',
-  },
-]
-export const ROWS: readonly string[] = [BOOT, COMMAND, ...WORK.map(({ row }) => row)]
-
-/** The kernel's own messages would land between the markers. */
-const SCRIPT = [
-  'dmesg -n 1',
-  ...WORK.flatMap(({ before, command }, i) => [
-    ...(before === undefined ? [] : [before]),
-    `echo @begin${i}`,
-    command,
-    `echo @end${i}`,
-  ]),
-].join('\n')
-
-/** One round: each kind boots once and does all the work; its samples are added. */
+/** One round: for each session each kind boots once and does all the work; its samples are added. */
 export async function runRound(
   kinds: readonly MachineKind[],
-  files: GuestFiles,
+  plans: readonly Plan[],
   samples: ReadonlyMap<MachineKind, Samples>,
   onProgress: (text: string) => void,
 ): Promise<void> {
-  for (const kind of kinds) {
-    await using machine = await kind.start(files, runArgument(SCRIPT))
-    const add = (row: string, sample: Sample) => {
-      const all = samples.get(kind)!
-      all.set(row, [...(all.get(row) ?? []), sample])
-      onProgress(`${kind.name}, ${row}: ${sample.wallSeconds.toFixed(2)} s`)
+  for (const { session, rows, files } of plans) {
+    const work = rows.filter(({ id }) => id !== BOOT && id !== COMMAND)
+    const cmdline = work.length === 0 ? '' : runArgument(sessionScript(work))
+    for (const kind of kinds) {
+      await using machine = await kind.start({ ...files, ...SESSIONS[session], cmdline })
+      const add = (row: Row, sample: Sample) => {
+        const all = samples.get(kind)!
+        all.set(row.id, [...(all.get(row.id) ?? []), sample])
+        const { wallSeconds: wall, cpuSeconds: cpu } = sample
+        onProgress(`${kind.name}, ${row.title}: ${wall.toFixed(2)} s, CPU ${cpu.toFixed(2)} s`)
+      }
+      for (const row of rows) add(row, await measure(machine, row))
     }
-    await measure(machine, add)
   }
 }
 
-async function measure(machine: Machine, add: (row: string, sample: Sample) => void): Promise<void> {
-  const { lines, kernelStart, commandMs } = machine
-  const init = await lines.line(/^xt: init started/)
-  add(BOOT, between(kernelStart, init))
-  add(COMMAND, { wallSeconds: (init.atMs - commandMs) / 1000, cpuSeconds: Number.NaN })
-  for (const [i, { row }] of WORK.entries()) {
-    const begin = await lines.line(new RegExp(`^@begin${i}$`))
-    add(row, between(begin, await lines.line(new RegExp(`^@end${i}$`))))
+async function measure({ lines, kernelStart, commandMs }: Machine, { id }: Row): Promise<Sample> {
+  if (id === BOOT) return between(kernelStart, await lines.line(/^xt: init started/))
+  if (id === COMMAND) {
+    const init = await lines.line(/^xt: init started/)
+    return { wallSeconds: (init.atMs - commandMs) / 1000, cpuSeconds: Number.NaN }
   }
+  const begin = await lines.line(new RegExp(`^@begin ${id}$`))
+  return between(begin, await lines.line(new RegExp(`^@end ${id}$`)))
 }
 
 const between = (from: Pick<Line, 'atMs' | 'cpu'>, to: Line): Sample => ({
