@@ -1,5 +1,6 @@
 /**
- * 9pfs shares: `tag=share,path=/srv,security_model=none`; since Xen 4.19 also `type=` and limits.
+ * 9pfs shares: `tag=share,path=/srv,security_model=none`; since Xen 4.19 also `type=` and limits. xt's own is `readonly=1`:
+ * real xl refuses it, rather than share a folder for writing that was meant to be read.
  *
  * XEN: in 4.17 what an entry does not say is taken from the entry before it; that is kept, with a warning.
  */
@@ -11,6 +12,7 @@ export interface P9Spec {
   tag?: string
   path?: string
   securityModel?: string
+  readOnly?: boolean
   backend?: string
   type?: 'qemu' | 'xen_9pfsd'
   maxSpace?: number
@@ -75,6 +77,10 @@ function readP9(p9: P9Spec, key: string, value: string): string | undefined {
     const { value: number, length } = unsignedLong(value, 10)
     if (length === 0) return `${key} is not a number`
     p9[limit] = Number(BigInt.asIntN(32, number))
+  } else if (key === 'readonly') {
+    const word = wordIn(['0', '1', 'no', 'yes'], value)
+    if (word === undefined) return 'readonly is neither 0 nor 1'
+    p9.readOnly = word === '1' || word === 'yes'
   } else if (key === 'auto-delete') p9.autoDelete = unsignedLong(value, 0).value !== 0n
   else if (key === 'type') {
     const type = wordIn(['qemu', 'xen_9pfsd'], value)
