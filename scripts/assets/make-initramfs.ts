@@ -3,7 +3,7 @@
  *
  *   node scripts/assets/make-initramfs.ts [MODULE...]
  *
- * prints its path. Modules of Debian's cloud kernel that are named (xen-blkfront) are loaded at the start. No root needed: device nodes are written into the archive, not onto a disk.
+ * prints its path. Modules of Debian's cloud kernel that are named (xen-blkfront xen-netfront) are loaded at the start. No root needed: device nodes are written into the archive, not onto a disk.
  */
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
@@ -49,7 +49,9 @@ export async function initramfs(options: InitramfsOptions = {}): Promise<string>
   const busybox = await readFile(options.busybox ?? (await debianBusybox(options)))
   const init = await readFile(new URL('init.sh', import.meta.url))
   const modules = await moduleEntries(options.modules ?? [])
-  const archive = writeCpio(entries(busybox, init, [...modules, ...(options.extra ?? [])]))
+  const archive = writeCpio(
+    entries(busybox, init, [...(await dhcpEntries()), ...modules, ...(options.extra ?? [])]),
+  )
   const id = createHash('sha256').update(archive).digest('hex').slice(0, 12)
   const directory = join(options.cache ?? assetCache(), 'initramfs')
   const path = join(directory, `${id}.cpio.gz`)
@@ -71,6 +73,15 @@ async function moduleEntries(files: readonly string[]): Promise<CpioEntry[]> {
   })
   const directories = ['lib', 'lib/modules'].map((path): CpioEntry => ({ path, kind: 'directory' }))
   return [...directories, ...(await Promise.all(loaded))]
+}
+
+/** busybox' DHCP client asks for mtu with `-O mtu`. */
+async function dhcpEntries(): Promise<readonly CpioEntry[]> {
+  const data = await readFile(new URL('udhcpc.sh', import.meta.url))
+  return [
+    { path: 'etc/udhcpc', kind: 'directory' },
+    { path: 'etc/udhcpc/default.script', kind: 'file', data, mode: 0o755 },
+  ]
 }
 
 function entries(busybox: Uint8Array, init: Uint8Array, extra: readonly CpioEntry[]): CpioEntry[] {

@@ -51,11 +51,13 @@ export const vifSchema = z.strictObject({
   script: text.optional(),
   ip: text.optional(),
   backend: text.optional(),
-  mtu: count.default(1500),
+  mtu: count.optional().describe('Default: 1500; with user-mode networking the largest'),
   rateBytesPerInterval: count.optional().describe('Absent: unlimited'),
   rateIntervalUs: count.optional(),
   vlan: text.optional(),
   trusted: z.boolean().default(true),
+  forward: text.optional().describe("xt's own: ports of the host that lead to the guest"),
+  hostLoopback: z.boolean().default(false).describe("xt's own: the gateway's address is the host's loopback"),
 })
 
 export const p9Schema = z.strictObject({
@@ -63,6 +65,7 @@ export const p9Schema = z.strictObject({
   tag: text,
   path: text.describe('Folder of the host'),
   securityModel: text.default('none'),
+  readOnly: z.boolean().default(false).describe("xt's own: the guest may not change anything"),
   backend: text.optional(),
   type: z.enum(['qemu', 'xen_9pfsd']).optional(),
   maxSpace: count.optional().describe('In MiB'),

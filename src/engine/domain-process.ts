@@ -12,8 +12,6 @@ import { serveDomain } from './serve-domain.ts'
 /** Devices whose backends are yet to come; a plugin that the configuration names may serve them. */
 function refuseUnserved(config: DomainConfig): void {
   const given = {
-    vif: config.vifs,
-    p9: config.p9,
     channel: config.channels,
     vfb: config.vfbs,
     vkb: config.vkbs,

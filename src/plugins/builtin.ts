@@ -6,4 +6,6 @@ export const builtinPlugins: readonly BuiltinPlugin[] = [
   { name: 'xen-shim', load: () => import('./xen-shim/index.ts') },
   { name: 'console', load: () => import('./console/index.ts') },
   { name: 'vbd', load: () => import('./vbd/index.ts') },
+  { name: '9pfs', load: () => import('./9pfs/index.ts') },
+  { name: 'vif', load: () => import('./vif/index.ts') },
 ]

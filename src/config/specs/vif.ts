@@ -25,6 +25,10 @@ export interface VifSpec {
   mtu?: number
   vlan?: string
   trusted?: boolean
+  /** xt's own: ports of the host that lead to the guest (src/plugins/vif/forward.ts). */
+  forward?: string
+  /** xt's own: the gateway's address is the host's loopback. */
+  hostLoopback?: boolean
   rateBytesPerInterval?: bigint
   rateIntervalUs?: number
   /** Options of COLO replication, under libxl's names. */
@@ -65,7 +69,7 @@ function readVif(parts: readonly SpecToken[], attach: boolean): SpecResult<VifSp
 
 const TEXT_KEYS: ReadonlyMap<
   string,
-  'bridge' | 'gatewaydev' | 'ip' | 'script' | 'backend' | 'vifname' | 'model' | 'vlan'
+  'bridge' | 'gatewaydev' | 'ip' | 'script' | 'backend' | 'vifname' | 'model' | 'vlan' | 'forward'
 > = new Map([
   ['bridge', 'bridge'],
   ['netdev', 'gatewaydev'],
@@ -76,6 +80,7 @@ const TEXT_KEYS: ReadonlyMap<
   ['vifname', 'vifname'],
   ['model', 'model'],
   ['vlan', 'vlan'],
+  ['forward', 'forward'],
 ])
 
 function readOption(vif: VifSpec, part: SpecToken): readonly Complaint[] {
@@ -126,6 +131,15 @@ function readOption(vif: VifSpec, part: SpecToken): readonly Complaint[] {
       vif[key] = Number(BigInt.asIntN(32, number))
       return length === value.length ? [] : complain('doubt', `what follows the number in ${key} is ignored`)
     }
+    case 'hostloopback':
+      if (value !== '0' && value !== '1')
+        return complain(
+          'refuse',
+          'hostloopback is 0 or 1',
+          "With 1 the gateway's address is the host's loopback.",
+        )
+      vif.hostLoopback = value === '1'
+      return []
     case 'accel':
       return complain('doubt', 'accel is not supported')
     default:
@@ -138,7 +152,8 @@ function readOption(vif: VifSpec, part: SpecToken): readonly Complaint[] {
  * stays, as in xl. XEN: xl reads on past the end of the text if groups are missing; here they are a fault.
  */
 function readMac(vif: VifSpec, text: string): boolean {
-  const bytes = [0, 0, 0, 0, 0, 0]
+  // An earlier mac keeps what a later, faulty one does not reach.
+  const bytes = (vif.mac ?? '0:0:0:0:0:0').split(':').map((byte) => Number.parseInt(byte, 16))
   let rest = text
   let good = true
   for (let i = 0; i < 6 && good; i++) {
