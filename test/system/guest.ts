@@ -24,6 +24,7 @@ import { isRunning } from '../engine/fixtures/launch-fake.ts'
 /** Far more than anything takes: a machine with other work to do must not fail a test. */
 const PATIENCE_MS = 300_000
 const POLL_MS = 100
+const LEAVE_MS = 10_000
 const TAIL_LINES = 30
 
 /** A home of xt for one test and the domains in it. */
@@ -79,8 +80,21 @@ export class GuestLab {
     await until(`domain ${domid} is gone`, () => !existsSync(join(domainsDir(this.paths), `${domid}`)))
   }
 
-  /** Processes, files, sockets and xenstore nodes of domains: empty once there are none. The store may go on. */
+  /**
+   * Processes, files, sockets and xenstore nodes of domains: empty as soon as there are none, else what is there after ten
+   * seconds. The store may go on.
+   */
   async leftovers(): Promise<readonly string[]> {
+    const until = Date.now() + LEAVE_MS
+    for (;;) {
+      const left = await this.#left()
+      // A domain process answers, and takes itself off the list, before its last thread has ended.
+      if (left.length === 0 || Date.now() > until) return left
+      await sleep(POLL_MS)
+    }
+  }
+
+  async #left(): Promise<readonly string[]> {
     const entries = [domainsDir, namesDir].flatMap((dir) => {
       const path = dir(this.paths)
       return existsSync(path) ? readdirSync(path).map((file) => join(path, file)) : []
@@ -115,13 +129,7 @@ export class GuestLab {
   async #end(): Promise<void> {
     for (const child of this.#children) if (child.exitCode === null) child.kill('SIGKILL')
     for (const [name] of await this.#listed()) await this.xt('destroy', name!)
-    let left: readonly string[] = []
-    // A domain process answers before its last thread has ended.
-    for (let tries = 0; tries < 100; tries++) {
-      left = await this.leftovers()
-      if (left.length === 0) break
-      await sleep(POLL_MS)
-    }
+    const left = await this.leftovers()
     for (const { pid } of processesOf(this.home)) endProcess(pid)
     await until('no process is left', () => processesOf(this.home).length === 0)
     if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`)
