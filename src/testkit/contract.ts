@@ -106,17 +106,21 @@ const CLAUSES: readonly Clause[] = [
       await frontend.exchange()
       host.guest.closePorts()
       await host.dom0.rm(device.handle.frontendPath)
-      await until('it lets go of the frontend', () => host.held().grants === 0 && host.held().ports === 0)
+      const hasLetGo = () => host.held().grants === 0 && host.held().ports === 0
+      await until('it lets go of the frontend', hasLetGo, host.limitMs)
       ensure((await device.backendState()) === 'Closed', 'it is not Closed')
     },
   },
   {
     name: 'a frontend that never answers does not keep the device from being removed',
     async run({ device }) {
-      const asked = device.handle.remove()
+      let isGone = false
+      void device.handle.remove().then(() => {
+        isGone = true
+      })
       await turns(3)
       await device.handle.remove({ force: true })
-      await asked
+      await until('who asked for the removal is told', () => isGone, device.host.limitMs)
       ensure((await device.backendState()) === 'Unknown', 'its nodes are still there')
     },
   },
@@ -125,12 +129,15 @@ const CLAUSES: readonly Clause[] = [
     async run({ device }) {
       const frontend = await device.connect()
       await frontend.exchange()
-      const removed = device.handle.remove()
+      let isGone = false
+      void device.handle.remove().then(() => {
+        isGone = true
+      })
       await device.reached('Closing')
       await device.setState('Closing')
       await turns(2)
       await device.setState('Closed')
-      await removed
+      await until('it is gone', () => isGone, device.host.limitMs)
       ensure((await device.backendState()) === 'Unknown', 'its nodes are still there')
     },
   },
@@ -215,6 +222,8 @@ const CLAUSES: readonly Clause[] = [
     async run({ host, backend, device }) {
       const frontend = await device.connect()
       const pending = frontend.begin?.()
+      // ORDER: plugins are paused when the vCPUs have stopped; what those sent before has been heard by then.
+      await turns(3)
       await backend.pause?.()
       if (backend.pause !== undefined) await ensureStill(host)
       await backend.resume?.()

@@ -29,7 +29,7 @@ export interface FuzzOptions {
   readonly seed: number
   /** Inputs in all: ring entries, words, grants, nodes, states, events. */
   readonly inputs: number
-  /** Inputs of one life at most; 1500. */
+  /** Inputs of one life at most; PER_LIFE. */
   readonly perLife?: number
   readonly host?: MemoryHostOptions
   /** After each life. */
@@ -57,7 +57,8 @@ export class FuzzError extends Error {
   }
 }
 
-const PER_LIFE = 1500
+/** Inputs of one life, unless asked for otherwise. */
+export const PER_LIFE = 1500
 /** Lives of one host; then its memory is made anew. */
 const LIVES_PER_HOST = 50
 /** Free frames below which a life ends, because each connection takes new ones. */

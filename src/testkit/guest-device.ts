@@ -43,10 +43,11 @@ export class GuestDevice {
   /** Waits until the backend is in one of these states; answers which. */
   async reached(...states: readonly XenbusState[]): Promise<XenbusState> {
     let state: XenbusState = 'Unknown'
-    await until(`${this.handle.backendPath} is ${states.join(' or ')}`, async () => {
+    const isThere = async () => {
       state = await this.backendState()
       return states.includes(state)
-    })
+    }
+    await until(`${this.handle.backendPath} is ${states.join(' or ')}`, isThere, this.host.limitMs)
     return state
   }
 

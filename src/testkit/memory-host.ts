@@ -19,6 +19,7 @@ import type { ValueType } from '../xen/xenstore/paths.ts'
 import { judgedDriver } from './judged-driver.ts'
 import { MemoryStore, type MemoryStoreClient } from './memory-store.ts'
 import { ScriptedGuest } from './scripted-guest.ts'
+import { LIMIT_MS } from './wait.ts'
 
 const UUID = '00000000-1111-2222-3333-444444444401'
 const GUEST_DOMID = 6
@@ -29,6 +30,8 @@ export interface MemoryHostOptions {
   readonly domid?: number
   /** Guest RAM; 1 MiB. */
   readonly ramBytes?: number
+  /** How long to wait at most for what a backend has to do; LIMIT_MS. */
+  readonly limitMs?: number
 }
 
 /** How a device is judged while it lives on a memory host. */
@@ -39,6 +42,7 @@ export interface JudgeOptions {
 
 export class MemoryHost implements AsyncDisposable {
   readonly domid: Domid
+  readonly limitMs: number
   readonly domain: Domain
   readonly xen: LocalXen
   readonly store = new MemoryStore()
@@ -46,6 +50,7 @@ export class MemoryHost implements AsyncDisposable {
   readonly dom0: MemoryStoreClient
   readonly guest: ScriptedGuest
   readonly bus: BackendBus
+  /** For backends. */
   readonly log: Log
   /** Everything that was logged, `level: line`. */
   readonly lines: string[] = []
@@ -54,11 +59,17 @@ export class MemoryHost implements AsyncDisposable {
   readonly #hosts: LocalXenHost[] = []
   readonly #ready: Promise<void>
 
-  constructor({ domid: guest = GUEST_DOMID, ramBytes = RAM_BYTES }: MemoryHostOptions = {}) {
+  constructor({
+    domid: guest = GUEST_DOMID,
+    ramBytes = RAM_BYTES,
+    limitMs = LIMIT_MS,
+  }: MemoryHostOptions = {}) {
     this.domid = domid(guest)
-    this.log = createLog((level, line) => {
+    this.limitMs = limitMs
+    this.log = createLog((level, line) => void this.lines.push(`${level}: ${line}`))
+    // The bus logs as errors what a backend threw where it may not throw.
+    const busLog = createLog((level, line) => {
       this.lines.push(`${level}: ${line}`)
-      // The bus logs as errors what a backend threw where it may not throw.
       if (level === 'error') this.faults.push(line)
     })
     this.domain = Domain.initialise(smallMachine(ramBytes), this.#setup())
@@ -69,7 +80,7 @@ export class MemoryHost implements AsyncDisposable {
       domid: this.domid,
       xenstore: this.dom0,
       xenhost: (backendPath) => this.xenhost(backendPath),
-      log: this.log,
+      log: busLog,
     })
     const guestStore = this.store.guest(guest)
     this.guest = new ScriptedGuest(this.domain, guestStore)
@@ -117,7 +128,8 @@ export class MemoryHost implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#ready
-    await this.bus.close()
+    // What a backend throws at its end is a fault already.
+    await this.bus.close().catch(() => undefined)
     this.xen[Symbol.dispose]()
     this.dom0.close()
   }

@@ -32,19 +32,24 @@ export async function addDevice<D>(host: MemoryHost, backend: BackendUnderTest<D
   return new GuestDevice(host, handle, script, driver.connectOn)
 }
 
+/** Findings that are told in full; of more, only the number. */
+const TOLD = 5
+
 /** Everything that is wrong at this moment: faults, guest memory, the host side. Each is told once. */
 export function findings(host: MemoryHost, backend: BackendUnderTest<unknown>): string[] {
-  return [...host.faults.splice(0), ...host.guest.violations(), ...(backend.violations?.() ?? [])]
+  const all = [...host.faults.splice(0), ...host.guest.violations(), ...(backend.violations?.() ?? [])]
+  const more = all.length > TOLD ? [`and ${all.length - TOLD} more`] : []
+  return [...all.slice(0, TOLD), ...more]
 }
 
 /** What is still held after everything should have been given back; waits a while for it. */
-export async function leaks(host: MemoryHost, limitMs?: number): Promise<string[]> {
+export async function leaks(host: MemoryHost): Promise<string[]> {
   const isFree = () => {
     const { grants, ports, watches } = host.held()
     return grants === 0 && ports === 0 && watches === 0 && host.guest.pinnedRefs().length === 0
   }
   try {
-    await until('everything is given back', isFree, limitMs)
+    await until('everything is given back', isFree, host.limitMs)
     return []
   } catch {
     return [...host.xen.leftovers(), ...host.guest.pinnedRefs().map((ref) => `grant ${ref} is still pinned`)]

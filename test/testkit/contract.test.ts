@@ -1,8 +1,6 @@
 /** Every builtin backend keeps the contract. */
 import t from 'tap'
 import { backendContract } from '../../src/testkit/index.ts'
-import { makeConsole } from './backends/console.ts'
-import { makeVbd } from './backends/vbd.ts'
+import { BACKENDS } from './backends/index.ts'
 
-t.test('console', async (t) => backendContract(t, makeConsole))
-t.test('vbd', async (t) => backendContract(t, makeVbd))
+for (const [type, make] of Object.entries(BACKENDS)) t.test(type, async (t) => backendContract(t, make))
