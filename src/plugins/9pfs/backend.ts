@@ -137,7 +137,7 @@ export class P9Backend implements Backend {
 
   /** Settles when everything that was asked has been answered, or waits for the guest. */
   async settled(): Promise<void> {
-    await this.#connection?.session.settled()
+    await Promise.all((this.#connection?.transports ?? []).map((transport) => transport.settled()))
   }
 
   #release(): Connection | undefined {

@@ -348,7 +348,8 @@ function decode(forms: Forms, bytes: Uint8Array): Record<string, unknown> {
 function encode(into: Uint8Array, type: number, tag: number, forms: Forms, values: object): Uint8Array {
   const to = new Writer(into)
   to.at = HEADER_BYTES
-  for (const [field, { write }] of Object.entries(forms)) write(to, (values as Record<string, unknown>)[field])
+  for (const [field, { write }] of Object.entries(forms))
+    write(to, (values as Record<string, unknown>)[field])
   const size = to.at
   to.at = 0
   to.u32(size)

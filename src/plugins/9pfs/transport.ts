@@ -35,6 +35,7 @@ export class Transport {
   #waiting = 0
   #deferred = false
   #stopped = false
+  readonly #idle: (() => void)[] = []
 
   constructor(options: TransportOptions) {
     this.#options = options
@@ -72,6 +73,7 @@ export class Transport {
       length = reply.length
       this.#send(reply)
       if (isLater) this.#later()
+      this.#tellIdle()
     })
     isLater = true
     return length
@@ -83,7 +85,22 @@ export class Transport {
     this.#options.defer(() => {
       this.#deferred = false
       this.service()
+      this.#tellIdle()
     })
+  }
+
+  /** Settles when nothing is left to do until the guest moves again. */
+  settled(): Promise<void> {
+    // ORDER: an event may be on its way to us.
+    this.service()
+    return new Promise((settle) => {
+      this.#idle.push(settle)
+      this.#tellIdle()
+    })
+  }
+  #tellIdle(): void {
+    if (!this.#stopped && (this.#deferred || this.#waiting > 0)) return
+    for (const settle of this.#idle.splice(0)) settle()
   }
 
   /** The next whole request, in private memory until the next call. */
@@ -140,5 +157,6 @@ export class Transport {
   stop(): void {
     this.#stopped = true
     this.#unsent.length = 0
+    this.#tellIdle()
   }
 }
