@@ -348,6 +348,8 @@ export class Session {
     const items: DirectoryItem[] = []
     const put = (item: DirectoryItem): boolean => {
       room -= itemBytes(item.name)
+      // Nothing at all would mean the end.
+      if (room < 0 && items.length === 0) throw new Refusal('EINVAL')
       if (room < 0) return false
       items.push(item)
       return true

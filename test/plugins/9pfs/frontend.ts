@@ -86,6 +86,10 @@ export class P9Frontend implements ScriptedFrontend {
     this.#answers.delete(tag)
     return decodeReply(name, bytes)
   }
+  /** Whether a reply has come that nobody has taken. */
+  hasReply(tag: number): boolean {
+    return this.#answers.has(tag)
+  }
   call<M extends MessageName>(name: M, request: Request<M>, tag?: number): Promise<Reply<M> | number> {
     return this.reply(name, this.send(name, request, tag))
   }
