@@ -39,13 +39,9 @@ const devices = (type: string, device: string, why: string): AbsentVerb[] => [
 ]
 
 const ROWS: readonly AbsentVerb[] = [
-  verb('block-attach', 'DOMAIN DISKSPEC ...', 'Add a disk to a running domain.', HOTPLUG),
-  verb('block-detach', 'DOMAIN DEVID', 'Take a disk from a running domain.', HOTPLUG),
   verb('network-attach', 'DOMAIN [key=value ...]', 'Add a network interface to a running domain.', HOTPLUG),
   verb('network-detach', 'DOMAIN DEVID|MAC', 'Take a network interface from a running domain.', HOTPLUG),
   verb('channel-list', 'DOMAIN ...', 'List the channels of domains.', NO_SUCH('channel')),
-  verb('cd-insert', 'DOMAIN VDEV FILE', 'Put a CD into a drive of a domain.', NO_SUCH('CD drive')),
-  verb('cd-eject', 'DOMAIN VDEV', 'Take the CD out of a drive of a domain.', NO_SUCH('CD drive')),
   ...devices('vtpm', 'virtual TPM', NO_SUCH('virtual TPM')),
   ...devices('vkb', 'virtual keyboard', DISPLAY),
   ...devices('vdispl', 'virtual display', DISPLAY),

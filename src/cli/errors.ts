@@ -1,5 +1,6 @@
 /** What a user can do wrong on the command line. Exit statuses are xl's: 2 for wrong usage, 1 for nearly all else. */
 import { defineErrors } from '../base/errors.ts'
+import type { SpecFault } from '../config/specs/fault.ts'
 
 const plural = (count: number, noun: string) => `${count} ${noun}${count === 1 ? '' : 's'}`
 
@@ -114,6 +115,32 @@ export const cliErrors = defineErrors({
     title: 'A trigger that does not exist',
     message: (trigger: string) => `Invalid trigger "${trigger}"`,
     hint: 'There are nmi, reset, init, power, sleep and s3resume.',
+  },
+  XT_DISK_SPEC: {
+    title: 'A description of a disk that cannot be read',
+    // XEN: the words of xl; what is the matter with the whole is not quoted twice.
+    message: ({ message, near }: SpecFault, whole: string) =>
+      `command line: config parsing error in disk specification: ${message}${near === whole ? '' : `: near \`${near}'`} in \`${whole}'`,
+    hint: ({ hint }: SpecFault, _whole: string) => hint ?? 'The whole form: /srv/data.img,raw,xvdb,w',
+  },
+  XT_DISK_NAME: {
+    title: 'A name that no disk can have',
+    message: (vdev: string) => `"${vdev}" is no name of a disk`,
+    hint: 'xvda to xvdz and on, hda to hdd, sda to sdp, with the number of a partition behind it if need be.',
+  },
+  XT_NOT_CONNECTED: {
+    title: 'The domain has no such disk',
+    message: (vdev: string) => `Error: Device ${vdev} not connected.`,
+    hint: '`xt block-list` shows the disks of a domain.',
+  },
+  XT_NO_DRIVE: {
+    title: 'cd-insert or cd-eject with a disk that is no CD drive',
+    message: (vdev: string) => `${vdev} is no CD drive`,
+    hint: 'A drive is a disk with devtype=cdrom in its description.',
+  },
+  XT_CANNOT_STAT: {
+    title: 'cd-insert with an image that is not there',
+    message: (file: string) => `Cannot stat file: ${file}`,
   },
   XT_CONFIG_UPDATE_DOMAIN: {
     title: 'config-update without a domain',

@@ -12,6 +12,9 @@ export interface CommandLine {
   readonly args: readonly string[]
 }
 
+/** Commands that -N tries without doing anything. */
+const DRY_RUNNERS = new Set(['create', 'block-attach', 'cd-insert', 'cd-eject'])
+
 /**
  * Takes the command line apart. `xt help X` and `xt X --help` are the same. Throws XT_NO_SUCH_COMMAND,
  * XT_AMBIGUOUS_COMMAND, XT_GLOBAL_OPTION or XT_NO_DRY_RUN.
@@ -36,7 +39,7 @@ export function readCommandLine(argv: readonly string[], commands: readonly stri
   }
   const { command, args } = resolve(words, commands)
   if (!dryRun) return { command, args }
-  if (command !== 'create') throw cliErrors.XT_NO_DRY_RUN(command)
+  if (!DRY_RUNNERS.has(command)) throw cliErrors.XT_NO_DRY_RUN(command)
   return { command, args: [...args, '--dryrun'] }
 }
 

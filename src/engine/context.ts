@@ -96,6 +96,8 @@ export interface ContextShared {
   readonly exits: ExitRegistry
   readonly devices: DeviceTable
   readonly capabilities: CapabilityTable
+  /** Gets what a plugin's `fail` was called with, attributed. */
+  readonly fail: (cause: XtError) => void
 }
 
 export interface PluginState {
@@ -131,6 +133,7 @@ export function createContext(plugin: Plugin, settings: unknown, shared: Context
       }
       capabilities.set(name, value)
     },
+    fail: (cause, device) => shared.fail(attribute(cause, plugin.name, 'work', device)),
     forDevice: (device, work) => activity.during(device, work),
   }
   return { context, activity, owned }

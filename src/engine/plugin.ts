@@ -68,6 +68,8 @@ export interface PluginContext<C> {
   provide<K extends keyof Capabilities>(name: K, value: Capabilities[K]): void
   /** Devices that come and go while the guest runs; only during setup. */
   readonly devices: DeviceKinds
+  /** Ends the domain with a report: after a fault of this plugin's that the guest must not run on with. */
+  fail(cause: unknown, device?: string): void
   /** Runs work for one device: notices and errors of the call that is open then name it ("vbd attach (xvda)"). */
   forDevice<T>(device: string, work: () => Promise<T>): Promise<T>
 }
@@ -166,6 +168,37 @@ export interface PvBus {
   add<D>(driver: BackendDriver<D>, device: D, place: DevicePlace): Promise<BusDevice>
   /** A xenhost for one device, without the xenbus dance (the primary console has none). */
   xenhost(backendPath: string): XenHost
+  /** Starts a thread for rings and slow work of the host, for one device or several. Dispose it before the bus goes. */
+  thread<S extends ThreadService>(options: ThreadOptions): Promise<BackendThread<S>>
+}
+export interface ThreadOptions {
+  /** In messages: the device, or what its devices have in common. */
+  readonly name: string
+  /** URL of a module whose default export is a CreateThreadService. */
+  readonly module: string
+  /** Handed to it; structured-cloneable. */
+  readonly data?: unknown
+}
+/** Makes what lives in a thread; runs there. */
+export type CreateThreadService<S extends ThreadService = ThreadService> = (
+  thread: ThreadContext,
+  data: never,
+) => S | Promise<S>
+/** Functions that the main thread may call. Arguments and answers are structured-cloneable. */
+// biome-ignore lint/suspicious/noExplicitAny: each service has its own functions
+export type ThreadService = Readonly<Record<string, (...args: any[]) => unknown>>
+export interface ThreadContext {
+  readonly log: Log
+  /** A handle for one device as on the main thread, but without xenstore: that stays there. */
+  xenhost(backendPath: string): Omit<XenHost, 'xenstore'>
+  /** Runs a task after other events of this thread had their turn. */
+  defer(task: () => void): void
+}
+export interface BackendThread<S extends ThreadService> extends AsyncDisposable {
+  /** Calls a function of the service. Rejects with what it throws, or when the thread ends before it has answered. */
+  call<K extends keyof S & string>(name: K, ...args: Parameters<S[K]>): Promise<Awaited<ReturnType<S[K]>>>
+  /** Rejects when something in the thread was not caught; its devices are stuck then: see PluginContext.fail. */
+  readonly failed: Promise<never>
 }
 export interface DevicePlace {
   /** Number in the paths: backend/<type>/<domid>/<id>. */
@@ -177,6 +210,8 @@ export interface DevicePlace {
 export interface BusDevice {
   readonly backendPath: string
   readonly frontendPath: string
+  /** Writes nodes of the backend and its state anew, as it is, so that a connected frontend looks at them (a new size). */
+  announce(nodes: Readonly<Record<string, string>>): Promise<void>
   /** Resolves when both ends are closed and the nodes are gone. */
   remove(options?: { force?: boolean }): Promise<void>
 }

@@ -128,7 +128,8 @@ export class Vm {
     return this.#inTurn(async () => {
       const { info, plugins, settings, log, clock, notice, boot } = this.#options
       const { signal } = this.#goingDown
-      const shared = { vm: info, log, signal }
+      const fail = (cause: XtError) => this.#reportFailure(cause)
+      const shared = { vm: info, log, signal, fail }
       const set = await setupPlugins(plugins, settings, shared, { clock, notice, ...this.#options.driver })
       this.#driver = set.driver
       this.#devices = set.devices

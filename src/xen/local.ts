@@ -36,11 +36,13 @@ export interface LocalXenHost extends XenHost {
   readonly backendPath: string
   held(): Held
 }
+/** A handle on a thread that has no connection to the store. */
+export type LocalThreadHost = Omit<LocalXenHost, 'xenstore'>
 
 export class LocalXen implements Disposable {
   readonly domain: Domain
   readonly #doorbell: Doorbell
-  readonly #hosts: LocalXenHost[] = []
+  readonly #hosts: LocalThreadHost[] = []
 
   constructor({ memory, defer, doorbell = 0 }: LocalXenOptions) {
     this.domain = new Domain(memory)
@@ -50,13 +52,24 @@ export class LocalXen implements Disposable {
   /** A handle for one device of this domain. `xenstore` is dom0's own connection; the handle narrows it. */
   xenhost(backendPath: string, xenstore: XenstoreClient): LocalXenHost {
     const counters = { grants: 0, ports: 0, watches: 0 }
+    return {
+      ...this.#host(backendPath, counters),
+      xenstore: scopedStore(xenstore, backendPath, counters),
+    }
+  }
+
+  /** The same for a thread without a connection to the store. */
+  threadHost(backendPath: string): LocalThreadHost {
+    return this.#host(backendPath, { grants: 0, ports: 0, watches: 0 })
+  }
+
+  #host(backendPath: string, counters: { grants: number; ports: number; watches: number }): LocalThreadHost {
     const scope = { backendPath, otherend: this.domain.domid }
-    const host: LocalXenHost = {
+    const host: LocalThreadHost = {
       kind: 'local',
       domid: DOM0,
       backendPath,
       held: () => ({ ...counters }),
-      xenstore: scopedStore(xenstore, backendPath, counters),
       evtchn: {
         bindInterdomain: (otherend, remotePort, onEvent) => {
           mustBeOtherend(scope, otherend, 'bind to a port')

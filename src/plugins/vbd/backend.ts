@@ -1,132 +1,111 @@
 /**
- * A disk on the bus: its nodes in xenstore, and the way from what the frontend published to a running ring service
- * (queue.ts). Pure over XenHost. Nodes and their moment are those of Linux' backend: the ring's limits from the start,
- * sizes and features when the frontend has its ring.
+ * A disk on the bus: its nodes in xenstore, and the way from what the frontend published to running rings (rings.ts),
+ * on this thread or another. Pure over XenHost. Nodes and their moment are those of Linux' backend: the ring's limits
+ * from the start, sizes and features when the frontend has its ring.
  */
-import { type Gref, gref, port } from '../../base/brand.ts'
 import type { Log } from '../../base/log.ts'
 import type { Backend, Otherend } from '../../engine/plugin.ts'
-import { blkif_request, blkif_response, VDISK } from '../../xen/abi/io/blkif.ts'
+import { VDISK } from '../../xen/abi/io/blkif.ts'
 import type { Abi } from '../../xen/abi/struct.ts'
-import { BackRing } from '../../xen/ring/ring.ts'
-import type { Channel, Mapping, XenHost } from '../../xen/xenhost.ts'
+import type { XenHost } from '../../xen/xenhost.ts'
 import type { VbdDevice } from './device.ts'
 import { vbdErrors } from './errors.ts'
-import { VbdQueue } from './queue.ts'
+import type { Geometry } from './medium.ts'
 import { MAX_INDIRECT_SEGMENTS } from './request.ts'
-import type { BlockStore } from './store.ts'
+import type { RingService, RingSetup } from './rings.ts'
 
 /** Rings of up to 16 pages. */
 const MAX_RING_ORDER = 4
-/** Offset of rsp_prod in the shared page: where a frontend's ring stands. */
-const RSP_PROD = 8
 const ABIS: Readonly<Record<string, Abi>> = { 'x86_64-abi': 64, 'x86_32-abi': 32 }
 
 export interface VbdOptions {
   readonly disk: VbdDevice
-  readonly store: BlockStore
+  readonly medium: Geometry
+  /** Serves the rings of this disk. */
+  readonly rings: (xenhost: XenHost) => RingService
   /** Whether frontends are asked to keep their pages granted. */
   readonly persistentGrants: boolean
-  readonly defer: (task: () => void) => void
+  /** Most rings of one frontend. */
+  readonly maxQueues: number
   readonly log: Log
-}
-
-interface Connection {
-  readonly queue: VbdQueue
-  readonly channel: Channel
-  readonly mapping: Mapping
 }
 
 export class VbdBackend implements Backend {
   readonly #xenhost: XenHost
   readonly #otherend: Otherend
   readonly #options: VbdOptions
-  #connection: Connection | undefined
+  readonly #rings: RingService
+  #disk: VbdDevice
+  #medium: Geometry
+  #isConnected = false
 
   constructor(xenhost: XenHost, otherend: Otherend, options: VbdOptions) {
     this.#xenhost = xenhost
     this.#otherend = otherend
     this.#options = options
+    this.#disk = options.disk
+    this.#medium = options.medium
+    this.#rings = options.rings(xenhost)
   }
 
   nodes(): Record<string, string> {
-    const { store, disk } = this.#options
+    const { device } = this.#medium
     return {
       'feature-max-indirect-segments': String(MAX_INDIRECT_SEGMENTS),
       'max-ring-page-order': String(MAX_RING_ORDER),
-      'multi-queue-max-queues': '1',
+      'multi-queue-max-queues': String(this.#options.maxQueues),
       // What Xen's block script leaves; a file has no device.
       'hotplug-status': 'connected',
-      ...(store.device === undefined
+      ...(device === undefined
         ? {}
-        : { 'physical-device': store.device, 'physical-device-path': disk.target }),
+        : { 'physical-device': device, 'physical-device-path': this.#disk.target! }),
     }
   }
 
   async connect(): Promise<void> {
-    const { domid } = this.#otherend
-    const { store, disk, defer, log } = this.#options
-    const { gnttab, evtchn } = this.#xenhost
     const abi = await this.#abi()
-    const queues = (await this.#number('multi-queue-num-queues')) ?? 1
-    if (queues !== 1) throw this.#unusable('multi-queue-num-queues', String(queues))
-    const refs = await this.#ringRefs()
-    const remotePort = await this.#needed('event-channel')
+    const queues = await this.#queues()
+    const persistent = this.#options.persistentGrants && (await this.#number('feature-persistent')) === 1
     await this.#publish()
+    const { domid: otherend } = this.#otherend
+    await this.#rings.connect({ otherend, abi, queues, persistent, readOnly: !this.#disk.readwrite })
+    this.#isConnected = true
+  }
 
-    const mapping = gnttab.map(domid, refs, 'rw')
-    try {
-      const [first] = mapping.pages
-      const startAt = new DataView(first!.buffer, first!.byteOffset).getInt32(RSP_PROD, true)
-      const entryBytes = Math.max(blkif_request.for(abi).size, blkif_response.for(abi).size)
-      const queue: VbdQueue = new VbdQueue({
-        ring: new BackRing(mapping.pages, { entryBytes }, startAt),
-        abi,
-        gnttab,
-        otherend: domid,
-        store,
-        limits: {
-          sectors: store.sectors,
-          readOnly: !disk.readwrite,
-          canDiscard: store.discard !== undefined,
-        },
-        notify: () => channel.notify(),
-        defer,
-        log,
-      })
-      const channel: Channel = evtchn.bindInterdomain(domid, port(remotePort), () => queue.service())
-      this.#connection = { queue, channel, mapping }
-      // ORDER: the guest may have sent requests before the port was bound; its event went nowhere.
-      queue.service()
-    } catch (error) {
-      mapping[Symbol.dispose]()
-      throw error
-    }
+  /**
+   * The disk is another one from now on, or has another size; what a connected frontend must be told of it. The rings
+   * know already.
+   */
+  changed(disk: VbdDevice, medium: Geometry): Record<string, string> {
+    this.#disk = disk
+    this.#medium = medium
+    return this.#isConnected ? { sectors: String(medium.sectors) } : {}
   }
 
   /** The nodes that a frontend reads once we are connected. */
   async #publish(): Promise<void> {
-    const { store, disk, persistentGrants } = this.#options
-    const canFlush = disk.readwrite ? '1' : '0'
-    const info = (disk.cdrom ? VDISK.CDROM : 0) | (disk.readwrite ? 0 : VDISK.READONLY)
+    const medium = this.#medium
+    const { cdrom, readwrite, shownAsDisk } = this.#disk
+    const canFlush = readwrite ? '1' : '0'
+    const info = (cdrom && !shownAsDisk ? VDISK.CDROM : 0) | (readwrite ? 0 : VDISK.READONLY)
     const { xenstore, domid } = this.#xenhost
-    const backendPath = `/local/domain/${domid}/backend/vbd/${this.#otherend.domid}/${disk.vdevNumber}`
+    const backendPath = `/local/domain/${domid}/backend/vbd/${this.#otherend.domid}/${this.#disk.vdevNumber}`
     const nodes = {
       'feature-flush-cache': canFlush,
       'feature-barrier': canFlush,
-      ...(store.discard === undefined
+      ...(medium.discard === undefined
         ? {}
         : {
-            'discard-granularity': String(store.discard.granularity),
+            'discard-granularity': String(medium.discard.granularity),
             'discard-alignment': '0',
             'discard-secure': '0',
             'feature-discard': '1',
           }),
-      'feature-persistent': persistentGrants ? '1' : '0',
-      sectors: String(store.sectors),
+      'feature-persistent': this.#options.persistentGrants ? '1' : '0',
+      sectors: String(medium.sectors),
       info: String(info),
-      'sector-size': String(store.sectorSize),
-      'physical-sector-size': String(store.physicalSectorSize),
+      'sector-size': String(medium.sectorSize),
+      'physical-sector-size': String(medium.physicalSectorSize),
     }
     await xenstore.transaction(async (tx) => {
       for (const [name, value] of Object.entries(nodes))
@@ -141,13 +120,30 @@ export class VbdBackend implements Backend {
     return abi
   }
 
+  /** A frontend with one ring has its nodes in its own directory, one with several in queue-0 and so on. */
+  async #queues(): Promise<RingSetup['queues']> {
+    const count = await this.#number('multi-queue-num-queues')
+    if (count === undefined) return [await this.#queue('')]
+    // GUEST: bounded by what was offered.
+    if (count === 0 || count > this.#options.maxQueues)
+      throw this.#unusable('multi-queue-num-queues', String(count))
+    if (count === 1) return [await this.#queue('')]
+    const queues: RingSetup['queues'][number][] = []
+    for (let n = 0; n < count; n++) queues.push(await this.#queue(`queue-${n}/`))
+    return queues
+  }
+
+  async #queue(prefix: string): Promise<RingSetup['queues'][number]> {
+    return { refs: await this.#ringRefs(prefix), port: await this.#needed(`${prefix}event-channel`) }
+  }
+
   /** One page is `ring-ref`; several, or one by a frontend that could have more, are `ring-ref0` and so on. */
-  async #ringRefs(): Promise<Gref[]> {
+  async #ringRefs(prefix: string): Promise<number[]> {
     const order = await this.#number('ring-page-order')
-    if (order === undefined) return [gref(await this.#needed('ring-ref'))]
+    if (order === undefined) return [await this.#needed(`${prefix}ring-ref`)]
     if (order > MAX_RING_ORDER) throw this.#unusable('ring-page-order', String(order))
-    const refs: Gref[] = []
-    for (let n = 0; n < 1 << order; n++) refs.push(gref(await this.#needed(`ring-ref${n}`)))
+    const refs: number[] = []
+    for (let n = 0; n < 1 << order; n++) refs.push(await this.#needed(`${prefix}ring-ref${n}`))
     return refs
   }
 
@@ -181,16 +177,12 @@ export class VbdBackend implements Backend {
 
   /** Settles when no request is half done. */
   async settled(): Promise<void> {
-    await this.#connection?.queue.settled()
+    await this.#rings.settled()
   }
 
   async disconnect(): Promise<void> {
-    const connection = this.#connection
-    if (connection === undefined) return
-    this.#connection = undefined
-    connection.channel[Symbol.dispose]()
-    await connection.queue.close()
-    connection.mapping[Symbol.dispose]()
+    this.#isConnected = false
+    await this.#rings.disconnect()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

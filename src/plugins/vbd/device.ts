@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { vbdErrors } from './errors.ts'
+import type { VbdSettings } from './settings.ts'
 
 const text = z.string()
 
@@ -25,17 +26,23 @@ export const vbdDevice = z.strictObject({
   grantUsage: z.boolean().optional(),
 })
 
-/** A disk that can be served: raw, with a target. */
-export type VbdDevice = z.output<typeof vbdDevice> & { readonly target: string }
+/** A disk as the configuration has it. */
+export type VbdSpec = z.output<typeof vbdDevice>
+/** A disk that can be served; without a target it is an empty drive. */
+export type VbdDevice = VbdSpec & { readonly shownAsDisk?: boolean }
 
 /** The script that libxl names where none is given. It is not run: nothing needs to be set up for a file. */
 const DEFAULT_SCRIPT = '/etc/xen/scripts/block'
 
-/** @throws XtError XT_VBD_FORMAT, XT_VBD_EMPTY_DRIVE, XT_VBD_UNSUPPORTED */
-export function mustBeServed(disk: z.output<typeof vbdDevice>): VbdDevice {
-  const { vdev, target, format, backend, backendtype, specification, script } = disk
-  if (format === 'empty' || target === undefined || target === '') throw vbdErrors.XT_VBD_EMPTY_DRIVE(vdev)
-  if (format !== 'raw') throw vbdErrors.XT_VBD_FORMAT(vdev, target, format)
+/** @throws XtError XT_VBD_FORMAT, XT_VBD_NO_TARGET, XT_VBD_UNSUPPORTED */
+export function mustBeServed(
+  disk: VbdSpec,
+  { cdromsAsDisks }: Pick<VbdSettings, 'cdromsAsDisks'>,
+): VbdDevice {
+  const { vdev, format, backend, backendtype, specification, script } = disk
+  const target = format === 'empty' || disk.target === '' ? undefined : disk.target
+  if (target === undefined && !disk.cdrom) throw vbdErrors.XT_VBD_NO_TARGET(vdev)
+  if (target !== undefined && format !== 'raw') throw vbdErrors.XT_VBD_FORMAT(vdev, target, format)
   const unserved = (setting: string, needed: string) => vbdErrors.XT_VBD_UNSUPPORTED(vdev, setting, needed)
   if (backend !== undefined && backend !== '0' && backend !== 'Domain-0')
     throw unserved(`backend=${backend}`, 'grants and event channels between domain processes')
@@ -47,7 +54,8 @@ export function mustBeServed(disk: z.output<typeof vbdDevice>): VbdDevice {
   if (specification !== 'xen') throw unserved(`specification=${specification}`, 'virtio devices')
   if (script !== undefined && script !== '')
     throw unserved(`script=${script}`, "a run of Xen's hotplug scripts; name the file or device itself")
-  return { ...disk, target }
+  const { target: _given, ...rest } = disk
+  return { ...rest, ...(target === undefined ? {} : { target }), shownAsDisk: disk.cdrom && cdromsAsDisks }
 }
 
 /** libxl turns discard on for every writable disk. */
@@ -65,7 +73,7 @@ export function frontendNodes(disk: VbdDevice): Record<string, string> {
 /** What the toolstack tells the backend. */
 export function backendNodes(disk: VbdDevice): Record<string, string> {
   return {
-    params: disk.target,
+    params: disk.target ?? '',
     script: DEFAULT_SCRIPT,
     bootable: '1',
     dev: disk.vdev,
@@ -78,5 +86,5 @@ export function backendNodes(disk: VbdDevice): Record<string, string> {
   }
 }
 
-const deviceType = ({ cdrom }: VbdDevice): string => (cdrom ? 'cdrom' : 'disk')
+const deviceType = ({ cdrom, shownAsDisk }: VbdDevice): string => (cdrom && !shownAsDisk ? 'cdrom' : 'disk')
 const flag = (on: boolean): string => (on ? '1' : '0')

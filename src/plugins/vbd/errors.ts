@@ -14,10 +14,14 @@ export const vbdErrors = defineErrors({
         : `Make a raw file of it: qemu-img convert -f ${format === 'vhd' ? 'vpc' : format} -O raw ${target} NEW. ` +
           "Serving it as it is would need qemu-storage-daemon's FUSE export, which xt does not start yet.",
   },
-  XT_VBD_EMPTY_DRIVE: {
-    title: 'A CD drive without a disc',
-    message: (vdev: string) => `${disk(vdev)}: an empty drive cannot be served yet`,
-    hint: 'Name an image as target=, or leave the drive out. Exchanging discs is not there yet.',
+  XT_VBD_NO_TARGET: {
+    title: 'A disk without a file or device',
+    message: (vdev: string) => `${disk(vdev)}: there is no target, and only a CD drive can be empty`,
+    hint: 'Name a file or device as target=.',
+  },
+  XT_VBD_NO_DRIVE: {
+    title: 'A disc for something that is no CD drive',
+    message: (vdev: string) => `${disk(vdev)}: is no CD drive`,
   },
   XT_VBD_UNSUPPORTED: {
     title: 'A disk setting that xt cannot follow',

@@ -1,23 +1,15 @@
 /**
- * The vbd plugin: the disks of a domain's configuration.
+ * The vbd plugin: the disks of a domain's configuration, and those that come and go while it runs.
  *
- * device.ts knows a disk's settings and nodes, store.ts the file behind it, backend.ts the talk in xenstore, queue.ts
- * the ring, request.ts what a request may ask for.
+ * device.ts knows a disk's settings and nodes, image.ts the file behind it, backend.ts the talk in xenstore; rings.ts,
+ * queue.ts and request.ts are the ring service, which runs in a thread of its own (thread.ts, disk-threads.ts).
  */
 import { z } from 'zod'
-import { type BackendDriver, definePlugin } from '../../engine/plugin.ts'
-import { VbdBackend } from './backend.ts'
-import { backendNodes, frontendNodes, mustBeServed, type VbdDevice, vbdDevice } from './device.ts'
-import { openStore } from './store.ts'
-
-const vbdSettings = z.strictObject({
-  persistentGrants: z
-    .boolean()
-    .default(true)
-    .describe(
-      'Ask guests to keep their buffers granted, as Xen does; they copy all data through these then.',
-    ),
-})
+import { definePlugin } from '../../engine/plugin.ts'
+import { vbdDevice } from './device.ts'
+import { type Disk, DiskMaker } from './disk.ts'
+import { DiskThreads } from './disk-threads.ts'
+import { vbdSettings } from './settings.ts'
 
 export default definePlugin({
   name: 'vbd',
@@ -25,46 +17,46 @@ export default definePlugin({
   config: vbdSettings,
   requires: ['pvBus'],
   setup(ctx) {
-    const disks = z.array(vbdDevice).parse(ctx.vm.config['disks'] ?? [])
-    const backends: VbdBackend[] = []
+    const configured = z.array(vbdDevice).parse(ctx.vm.config['disks'] ?? [])
+    const present = new Set<Disk>()
+    let maker: DiskMaker | undefined
 
-    async function add(disk: VbdDevice): Promise<void> {
-      const log = ctx.log.child(disk.vdev)
-      const store = ctx.own(await openStore(disk))
-      const driver: BackendDriver<VbdDevice> = {
-        type: 'vbd',
-        device: vbdDevice as z.ZodType<VbdDevice>,
-        connectOn: 'Initialised',
-        create(xenhost, device, otherend) {
-          const backend = new VbdBackend(xenhost, otherend, {
-            disk: device,
-            store,
-            persistentGrants: ctx.config.persistentGrants,
-            defer: (task) => void setImmediate(task),
-            log,
-          })
-          backends.push(backend)
-          return backend
-        },
-      }
-      await ctx.use('pvBus').add(driver, disk, {
-        id: disk.vdevNumber,
-        frontend: frontendNodes(disk),
-        backend: backendNodes(disk),
-      })
-      const size = `${store.sectors} sectors of 512 bytes`
-      log.info(`${disk.target}, ${disk.readwrite ? 'writable' : 'read-only'}, ${size}`)
-    }
+    const disks = ctx.devices.serve({
+      kind: 'vbd',
+      spec: vbdDevice,
+      listedIn: 'disks',
+      id: ({ vdevNumber }) => vdevNumber,
+      name: ({ vdev }) => vdev,
+      async attach(spec) {
+        const disk = await maker!.make(spec)
+        present.add(disk)
+        return {
+          async remove(options) {
+            await disk.remove(options)
+            present.delete(disk)
+          },
+          change: (to) => disk.change(to),
+        }
+      },
+    })
 
     return {
       async attach() {
-        for (const disk of disks) await ctx.forDevice(disk.vdev, () => add(mustBeServed(disk)))
+        const bus = ctx.use('pvBus')
+        const { config, log, vm } = ctx
+        const threads = new DiskThreads({
+          bus,
+          most: config.threads,
+          onFailure: (cause, names) => ctx.fail(cause, names),
+        })
+        maker = new DiskMaker({ bus, threads, config, log, vm })
+        for (const disk of configured) await disks.attach(disk)
       },
       async pause() {
-        await Promise.all(backends.map((backend) => backend.settled()))
+        await Promise.all([...present].map((disk) => disk.settled()))
       },
       async stop() {
-        await Promise.all(backends.map((backend) => backend.disconnect()))
+        await Promise.all([...present].map((disk) => disk.close()))
       },
     }
   },

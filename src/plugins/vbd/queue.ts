@@ -14,8 +14,8 @@ import type { Abi } from '../../xen/abi/struct.ts'
 import { GrantError } from '../../xen/errors.ts'
 import type { BackRing } from '../../xen/ring/ring.ts'
 import type { GnttabClient } from '../../xen/xenhost.ts'
-import { type Limits, type Request, readRequest, type Segment } from './request.ts'
-import type { BlockStore, Pieces } from './store.ts'
+import type { BlockStore, Pieces } from './medium.ts'
+import { type Request, readRequest, type Segment } from './request.ts'
 
 /** What is done before others have their turn: requests and bytes. */
 const BATCH_REQUESTS = 32
@@ -26,8 +26,9 @@ export interface QueueOptions {
   readonly abi: Abi
   readonly gnttab: GnttabClient
   readonly otherend: Domid
-  readonly store: BlockStore
-  readonly limits: Limits
+  readonly readOnly: boolean
+  /** Its store is replaced while the queue is held. */
+  readonly medium: { readonly store: BlockStore }
   readonly notify: () => void
   /** Runs a task after other events of this thread had their turn. */
   readonly defer: (task: () => void) => void
@@ -40,10 +41,10 @@ export class VbdQueue {
   readonly #said = new Set<string>()
   /** Flushes and held writes under way. */
   readonly #running = new Set<Promise<void>>()
-  /** A write is under way that nothing may overtake. */
-  #held = false
-  /** A turn is due that was put off. */
-  #deferred = false
+  /** Above 0: a write is under way that nothing may overtake, or the medium is being replaced. */
+  #holds = 0
+  /** The turn that was put off. */
+  #deferred: Promise<void> | undefined
   #closed = false
 
   constructor(options: QueueOptions) {
@@ -52,9 +53,9 @@ export class VbdQueue {
 
   /** Serves what is in the ring; to be called for each event. */
   service(): void {
-    const { ring, notify, defer, log } = this.#options
+    const { ring, notify, log } = this.#options
     let requests = 0
-    for (let bytes = 0; !this.#closed && !this.#held; ) {
+    for (let bytes = 0; !this.#closed && this.#holds === 0; ) {
       if (ring.isBroken()) {
         // GUEST: more requests than the ring holds. As Xen's backends do: nothing more is served until it reconnects.
         log.warn('the guest claims more requests than its ring holds: disk stopped')
@@ -62,12 +63,7 @@ export class VbdQueue {
         return
       }
       if (requests === BATCH_REQUESTS || bytes >= BATCH_BYTES) {
-        if (!this.#deferred)
-          defer(() => {
-            this.#deferred = false
-            this.service()
-          })
-        this.#deferred = true
+        this.#goOnLater()
         break
       }
       const entry = ring.takeRequest()
@@ -87,14 +83,43 @@ export class VbdQueue {
     await this.settled()
   }
 
-  /** Settles when no flush is under way. */
+  /** Settles when no request is half done and none that was sent waits. */
   async settled(): Promise<void> {
+    while (this.#running.size > 0 || this.#deferred !== undefined)
+      await Promise.all([...this.#running, this.#deferred])
+  }
+
+  /** Takes nothing more until `release`; settles when what was begun is done. */
+  async hold(): Promise<void> {
+    this.#holds++
     while (this.#running.size > 0) await Promise.all(this.#running)
+  }
+
+  release(): void {
+    this.#holds--
+    this.service()
+  }
+
+  #goOnLater(): void {
+    this.#deferred ??= new Promise((settle) => {
+      this.#options.defer(() => {
+        this.#deferred = undefined
+        this.service()
+        settle()
+      })
+    })
   }
 
   /** Begins a request, and ends it unless a flush is part of it. Answers how many bytes were moved. */
   #start(entry: DataView): number {
-    const { abi, limits, store } = this.#options
+    const { abi, readOnly, medium } = this.#options
+    const { store } = medium
+    const limits = {
+      sectors: store.sectors,
+      sectorSize: store.sectorSize,
+      readOnly,
+      canDiscard: store.discard !== undefined,
+    }
     const request = readRequest(entry, abi, limits, (page, length) => this.#table(page, length))
     switch (request.kind) {
       case 'unsupported':
@@ -132,15 +157,15 @@ export class VbdQueue {
   }
 
   #hold(request: Request, write: () => void, flushAfter: boolean): void {
-    const { store } = this.#options
-    this.#held = true
+    const { store } = this.#options.medium
+    this.#holds++
     this.#later(request, 'flush and write', async () => {
       try {
         await store.flush()
         write()
         if (flushAfter) await store.flush()
       } finally {
-        this.#held = false
+        this.#holds--
       }
     })
   }

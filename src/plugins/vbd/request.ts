@@ -28,6 +28,8 @@ export interface Segment {
 export interface Limits {
   /** Units of 512 bytes. */
   readonly sectors: number
+  /** Bytes of the disk's own sectors: nothing smaller may be asked for. */
+  readonly sectorSize: number
   readonly readOnly: boolean
   readonly canDiscard: boolean
 }
@@ -120,6 +122,8 @@ function transfer(head: Answerable, first: bigint, raw: readonly RawSegment[], l
   }
   if (!isInside(first, BigInt(sectors), limits)) return wrong(`${sectors} sectors from ${first}`)
   const position = Number(first) * BLKIF_SECTOR
+  if ((position | (sectors * BLKIF_SECTOR)) % limits.sectorSize !== 0)
+    return wrong(`${sectors} sectors from ${first}: not whole sectors of ${limits.sectorSize} bytes`)
   if (isRead) return { ...head, kind: 'read', position, segments }
   return {
     ...head,

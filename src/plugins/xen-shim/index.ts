@@ -15,6 +15,7 @@ import { connectXenstore } from '../../xenstored/client.ts'
 import { ensureXenstored } from '../../xenstored/ensure.ts'
 import { storePlaces } from '../../xenstored/places.ts'
 import { linkStore, type StoreLink } from './store-link.ts'
+import { BackendThreads } from './threads.ts'
 import { buildDomain } from './toolstack.ts'
 
 /** Hypercall numbers there can be; those without a row are answered and named in the log too. */
@@ -52,6 +53,7 @@ export default definePlugin({
     let bus: BackendBus | undefined
     let xen: LocalXen | undefined
     let storeLink: StoreLink | undefined
+    let threads: BackendThreads | undefined
 
     return {
       async attach() {
@@ -70,9 +72,10 @@ export default definePlugin({
           log,
         })
         xen = local
+        threads = new BackendThreads(memory, log)
         ctx.provide('xenDomain', domain)
         ctx.provide('xenstore', xenstore)
-        ctx.provide('pvBus', pvBus(bus, local, xenstore))
+        ctx.provide('pvBus', pvBus(bus, local, xenstore, threads))
       },
       async reset() {
         await storeLink?.[Symbol.asyncDispose]()
@@ -82,16 +85,18 @@ export default definePlugin({
       },
       async stop() {
         await bus?.close()
+        await threads?.[Symbol.asyncDispose]()
         for (const line of xen?.leftovers() ?? []) log.warn(line)
       },
     }
   },
 })
 
-function pvBus(bus: BackendBus, xen: LocalXen, xenstore: XenstoreClient): PvBus {
+function pvBus(bus: BackendBus, xen: LocalXen, xenstore: XenstoreClient, threads: BackendThreads): PvBus {
   const otherend = xen.domain.domid
   return {
     xenhost: (backendPath) => xen.xenhost(backendPath, xenstore),
+    thread: (options) => threads.start(options),
     add: (driver, device, place) =>
       bus.add({
         type: driver.type,

@@ -42,6 +42,8 @@ export interface BusDeviceHandle {
   readonly backendPath: string
   readonly frontendPath: string
   readonly state: XenbusState
+  /** Writes nodes and the state anew, as it is: a connected frontend then reads the nodes again. */
+  announce(nodes: Readonly<Record<string, string>>): Promise<void>
   /** Asks the frontend to close and removes both ends; `force` does not wait for it. */
   remove(options?: { force?: boolean }): Promise<void>
 }
@@ -86,6 +88,8 @@ class BusDevice implements BusDeviceHandle {
   readonly frontendPath: string
   readonly #libxlPath: string
   readonly #setup: BusDeviceSetup
+  /** The toolstack's nodes for the backend, as they are now. */
+  readonly #toolstack: Record<string, string>
   readonly #options: BackendBusOptions
   readonly #backend: BusBackend
   readonly #forget: () => void
@@ -99,6 +103,7 @@ class BusDevice implements BusDeviceHandle {
 
   constructor(setup: BusDeviceSetup, backendPath: string, options: BackendBusOptions, forget: () => void) {
     this.#setup = setup
+    this.#toolstack = { ...setup.backend }
     this.#options = options
     this.#forget = forget
     this.backendPath = backendPath
@@ -117,7 +122,7 @@ class BusDevice implements BusDeviceHandle {
     const { domid, xenstore } = this.#options
     this.#state = 'InitWait'
     const toolstack = {
-      ...this.#setup.backend,
+      ...this.#toolstack,
       frontend: this.frontendPath,
       'frontend-id': String(domid),
       online: '1',
@@ -145,13 +150,29 @@ class BusDevice implements BusDeviceHandle {
         this.#online = false
         await this.#write('online', '0')
         const frontend = await this.#frontendState()
-        // A frontend that is not there, or closed, says nothing any more.
-        if (frontend === 'Unknown' || frontend === 'Closed') await this.#takeDown()
+        // A frontend that is not there, or closed, says nothing any more; nor one that has not begun.
+        const isIdle = frontend === 'Initialising' && this.#state === 'InitWait'
+        if (isIdle || frontend === 'Unknown' || frontend === 'Closed') await this.#takeDown()
         else if (this.#state !== 'Closed') await this.#setState('Closing')
       })
       return this.#gone.promise
     }
     await this.#turn(() => this.#takeDown())
+  }
+
+  async announce(nodes: Readonly<Record<string, string>>): Promise<void> {
+    await this.#turn(async () => {
+      if (this.#removed) return
+      const { xenstore } = this.#options
+      for (const name of Object.keys(nodes)) if (name in this.#toolstack) this.#toolstack[name] = nodes[name]!
+      const state = this.#state === 'Connected' ? { state: xenbusStateText('Connected') } : {}
+      await xenstore.transaction(async (tx) => {
+        for (const [name, value] of Object.entries({ ...nodes, ...state })) {
+          await xenstore.write(`${this.backendPath}/${name}`, value, tx)
+          if (name in this.#toolstack) await xenstore.write(`${this.#libxlPath}/${name}`, value, tx)
+        }
+      })
+    })
   }
 
   async reset(): Promise<void> {

@@ -192,7 +192,7 @@ t.test('it says what Linux’ backend says, and when', async (t) => {
   t.same(f.backend.nodes(), {
     'feature-max-indirect-segments': '256',
     'max-ring-page-order': '4',
-    'multi-queue-max-queues': '1',
+    'multi-queue-max-queues': '2',
     'hotplug-status': 'connected',
   })
   await f.backend.connect()
@@ -230,7 +230,8 @@ for (const [node, value] of [
   ['ring-page-order', '5'],
   ['event-channel', '-1'],
   ['protocol', 'ia64-abi'],
-  ['multi-queue-num-queues', '2'],
+  ['multi-queue-num-queues', '3'],
+  ['multi-queue-num-queues', '0'],
 ] as const) {
   t.test(`a frontend whose ${node} is ${JSON.stringify(value)} is not connected`, async (t) => {
     const f = new Frontend()

@@ -5,10 +5,13 @@ import { domid } from '../../../src/base/brand.ts'
 import { createLog } from '../../../src/base/log.ts'
 import { VbdBackend } from '../../../src/plugins/vbd/backend.ts'
 import { backendNodes, frontendNodes, mustBeServed, vbdDevice } from '../../../src/plugins/vbd/device.ts'
+import { DiskRings } from '../../../src/plugins/vbd/rings.ts'
 import { BackendBus } from '../../../src/xen/xenbus/backend-bus.ts'
 import { MemoryStore } from '../../xen/xenbus/memory-store.ts'
 import { Frontend, MemoryDisk, settle } from './frontend.ts'
 
+const settings = { cdromsAsDisks: false }
+const defer = (task: () => void) => void setImmediate(task)
 const disk = (more: object) => {
   const given = { target: '/d.raw', vdev: 'xvda', vdevNumber: 51712, format: 'raw', readwrite: true }
   return vbdDevice.parse({ ...given, ...more })
@@ -63,7 +66,7 @@ for (const [file, id, specs] of [
     })
     const wanted = golden(file)
     for (const spec of specs) {
-      const device = mustBeServed(disk(spec))
+      const device = mustBeServed(disk(spec), settings)
       const memory = new MemoryDisk(wantedSectors(wanted, device.vdevNumber))
       if (!device.readwrite) delete memory.discard
       await bus.add({
@@ -78,9 +81,10 @@ for (const [file, id, specs] of [
             { domid: domid(id), frontendPath },
             {
               disk: device,
-              store: memory,
+              medium: memory,
+              rings: (handle) => new DiskRings(handle, { store: memory, defer, log }),
               persistentGrants: true,
-              defer: (task) => void setImmediate(task),
+              maxQueues: 1,
               log,
             },
           ),
@@ -131,20 +135,27 @@ for (const [what, more, expected] of [
     { code: 'XT_VBD_FORMAT', hint: /qemu-img convert -f qcow2 .*qemu-storage-daemon/ },
   ],
   ['vhd', { format: 'vhd' }, { code: 'XT_VBD_FORMAT', hint: /convert -f vpc/ }],
-  ['an empty drive', { format: 'empty', target: undefined, cdrom: true }, { code: 'XT_VBD_EMPTY_DRIVE' }],
+  ['a disk without a target', { format: 'empty', target: undefined }, { code: 'XT_VBD_NO_TARGET' }],
   ['a driver domain', { backend: 'storage' }, { code: 'XT_VBD_UNSUPPORTED', message: /backend=storage/ }],
   ['another backend', { backendtype: 'tap' }, { code: 'XT_VBD_UNSUPPORTED', message: /backendtype=tap/ }],
   ['virtio', { specification: 'virtio' }, { code: 'XT_VBD_UNSUPPORTED', message: /specification=virtio/ }],
   ['a script', { script: 'block-nbd' }, { code: 'XT_VBD_UNSUPPORTED', message: /script=block-nbd/ }],
 ] as const) {
   t.test(`${what} is refused with what it would need`, async (t) => {
-    t.throws(() => mustBeServed(disk(more)), expected)
+    t.throws(() => mustBeServed(disk(more), settings), expected)
   })
 }
 
+t.test('a drive may be empty, and may be shown as a disk', async (t) => {
+  const drive = disk({ format: 'empty', target: undefined, cdrom: true, readwrite: false })
+  t.equal(backendNodes(mustBeServed(drive, settings))['params'], '')
+  t.equal(frontendNodes(mustBeServed(drive, settings))['device-type'], 'cdrom')
+  t.equal(frontendNodes(mustBeServed(drive, { cdromsAsDisks: true }))['device-type'], 'disk')
+})
+
 t.test('raw disks of domain 0 are served', async (t) => {
   for (const more of [{}, { backend: '0' }, { backend: 'Domain-0' }, { backendtype: 'phy' }])
-    t.equal(mustBeServed(disk(more)).target, '/d.raw')
-  t.equal(backendNodes(mustBeServed(disk({ discard: false })))['discard-enable'], '0')
-  t.equal(frontendNodes(mustBeServed(disk({ trusted: false })))['trusted'], '0')
+    t.equal(mustBeServed(disk(more), settings).target, '/d.raw')
+  t.equal(backendNodes(mustBeServed(disk({ discard: false }), settings))['discard-enable'], '0')
+  t.equal(frontendNodes(mustBeServed(disk({ trusted: false }), settings))['trusted'], '0')
 })

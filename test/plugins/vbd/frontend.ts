@@ -6,7 +6,8 @@ import { domid, type Gref, gref, port } from '../../../src/base/brand.ts'
 import { createLog } from '../../../src/base/log.ts'
 import { VbdBackend } from '../../../src/plugins/vbd/backend.ts'
 import type { VbdDevice } from '../../../src/plugins/vbd/device.ts'
-import type { BlockStore, Pieces } from '../../../src/plugins/vbd/store.ts'
+import type { BlockStore, Pieces } from '../../../src/plugins/vbd/medium.ts'
+import { DiskRings } from '../../../src/plugins/vbd/rings.ts'
 import { GTF, grant_entry_v1 } from '../../../src/xen/abi/grant_table.ts'
 import {
   BLKIF_OP,
@@ -154,15 +155,18 @@ export class Frontend {
       },
     }
     if (!device.readwrite) delete this.disk.discard
+    const log = createLog((_level, line) => this.lines.push(line))
+    const defer = (task: () => void) => void setImmediate(task)
     this.backend = new VbdBackend(
       this.host,
       { domid: GUEST, frontendPath: FRONT },
       {
         disk: device,
-        store: this.disk,
+        medium: this.disk,
+        rings: (xenhost) => new DiskRings(xenhost, { store: this.disk, defer, log }),
         persistentGrants: true,
-        defer: (task) => void setImmediate(task),
-        log: createLog((_level, line) => this.lines.push(line)),
+        maxQueues: 2,
+        log,
       },
     )
     const pages = 1 << (order ?? 0)

@@ -11,8 +11,9 @@ import {
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
+import { deviceGeometry, openImage } from '../../../src/plugins/vbd/image.ts'
 import { loadPunchHole } from '../../../src/plugins/vbd/punch-hole.ts'
-import { type BlockStore, deviceGeometry, openStore } from '../../../src/plugins/vbd/store.ts'
+import { FileStore } from '../../../src/plugins/vbd/store.ts'
 import { xvda } from './frontend.ts'
 
 const KiB = 1024
@@ -20,12 +21,14 @@ const KiB = 1024
 /** Some bytes of shared memory, as guest pages are. */
 const shared = (length: number) => new Uint8Array(new SharedArrayBuffer(length))
 
-async function opened(t: Test, content: Uint8Array, readwrite = true): Promise<[BlockStore, string]> {
+const files = { sectorSize: 512 } as const
+
+async function opened(t: Test, content: Uint8Array, readwrite = true): Promise<[FileStore, string]> {
   const target = join(t.testdir(), 'disk.raw')
   writeFileSync(target, content)
-  const store = await openStore({ ...xvda, target, readwrite })
-  t.teardown(() => store[Symbol.asyncDispose]())
-  return [store, target]
+  const image = await openImage({ ...xvda, target, readwrite }, files)
+  t.teardown(() => image[Symbol.asyncDispose]())
+  return [new FileStore(image.fd, image.geometry, await loadPunchHole()), target]
 }
 
 t.test('what is written in pieces lies in the file, and is read back into other pieces', async (t) => {
@@ -107,7 +110,7 @@ t.test('what cannot be a disk is named', async (t) => {
   symlinkSync('/nowhere', join(dir, 'dangling'))
   execFileSync('mkfifo', [join(dir, 'pipe')])
   const open = (name: string, readwrite: boolean) =>
-    openStore({ ...xvda, target: join(dir, name), readwrite })
+    openImage({ ...xvda, target: join(dir, name), readwrite }, files)
   for (const readwrite of [true, false]) {
     await t.rejects(open('missing', readwrite), {
       code: 'XT_VBD_MISSING',
@@ -118,11 +121,11 @@ t.test('what cannot be a disk is named', async (t) => {
     await t.rejects(open('pipe', readwrite), { code: 'XT_VBD_NO_DISK', message: /neither a file nor/ })
     await t.rejects(open('short', readwrite), { code: 'XT_VBD_NO_DISK', message: /shorter than a sector/ })
   }
-  await t.rejects(openStore({ ...xvda, target: '/dev/null' }), { code: 'XT_VBD_NO_DISK' })
+  await t.rejects(openImage({ ...xvda, target: '/dev/null' }, files), { code: 'XT_VBD_NO_DISK' })
   if (process.getuid?.() === 0) return t.comment('root may open everything')
   chmodSync(join(dir, 'locked'), 0o400)
   await t.rejects(open('locked', true), { code: 'XT_VBD_DENIED', hint: /access=ro/ })
-  t.equal((await open('locked', false)).sectors, 1)
+  t.equal((await open('locked', false)).geometry.sectors, 1)
 })
 
 t.test('the kernel says what a block device is like; a partition has its disk’s limits', async (t) => {
@@ -134,7 +137,7 @@ t.test('the kernel says what a block device is like; a partition has its disk’
   })
   const limits = { sectorSize: 4096, physicalSectorSize: 4096, granularity: 0 }
   const rdev = (major: number, minor: number) => ((minor & 0xfff00) << 12) | (major << 8) | (minor & 0xff)
-  t.same(deviceGeometry(rdev(259, 0), sysfs), { bytes: 1048576, device: '103:0', ...limits })
-  t.same(deviceGeometry(rdev(259, 300), sysfs), { bytes: 524288, device: '103:12c', ...limits })
+  t.same(deviceGeometry(rdev(259, 0), sysfs), { sectors: 2048, device: '103:0', ...limits })
+  t.same(deviceGeometry(rdev(259, 300), sysfs), { sectors: 1024, device: '103:12c', ...limits })
   t.throws(() => deviceGeometry(rdev(7, 9), sysfs), { code: 'ENOENT' })
 })

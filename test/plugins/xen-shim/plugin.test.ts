@@ -64,6 +64,9 @@ async function setUp(t: Test) {
     provide: (name, value) => {
       provided[name] = value
     },
+    fail: (cause) => {
+      throw cause
+    },
     forDevice: (_device, work) => work(),
   }
   const lifecycle = xenShim.setup(ctx)

@@ -2,7 +2,8 @@
 import type { BackendDriver } from '../../../src/engine/plugin.ts'
 import { VbdBackend } from '../../../src/plugins/vbd/backend.ts'
 import { backendNodes, frontendNodes, type VbdDevice, vbdDevice } from '../../../src/plugins/vbd/device.ts'
-import type { BlockStore, Pieces } from '../../../src/plugins/vbd/store.ts'
+import type { BlockStore, Pieces } from '../../../src/plugins/vbd/medium.ts'
+import { DiskRings } from '../../../src/plugins/vbd/rings.ts'
 import { blockScript, type MakeBackend } from '../../../src/testkit/index.ts'
 
 const SECTORS = 256
@@ -62,6 +63,8 @@ class MemoryDisk implements BlockStore {
   }
 }
 
+const defer = (task: () => void) => void setImmediate(task)
+
 export const makeVbd: MakeBackend<VbdDevice> = (host) => {
   const store = new MemoryDisk()
   const backends = new Set<VbdBackend>()
@@ -72,9 +75,10 @@ export const makeVbd: MakeBackend<VbdDevice> = (host) => {
     create(xenhost, device, otherend) {
       const backend = new VbdBackend(xenhost, otherend, {
         disk: device,
-        store,
+        medium: store,
+        rings: (handle) => new DiskRings(handle, { store, defer, log: host.log }),
         persistentGrants: true,
-        defer: (task) => void setImmediate(task),
+        maxQueues: 4,
         log: host.log,
       })
       backends.add(backend)
