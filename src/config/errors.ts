@@ -108,6 +108,11 @@ export const configErrors = defineErrors({
     hint: (_key: string, _what: string, _near: string, hint = '') => hint,
     exit: 6,
   },
+  XT_CONFIG_NO_CPUS: {
+    title: 'An affinity that leaves no CPU',
+    message: (text: string) => `\`cpus': no CPU of this host is in \`${text}'`,
+    hint: 'A set starts empty: "all,^1" is all but CPU 1.',
+  },
   XT_CONFIG_TOO_MANY: {
     title: 'More devices than any guest has',
     message: (key: string, most: number) => `\`${key}' has more than ${most} items`,

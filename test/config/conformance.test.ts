@@ -56,6 +56,15 @@ t.test('configurations and specs are understood as the real xl understands them'
   )
 })
 
+t.test('random configurations are understood as the real xl understood them', async (t) => {
+  const results = await runFolder(fileURLToPath(new URL('fixtures/xl-random', import.meta.url)))
+  t.equal(results.length, 268)
+  t.same(
+    results.filter(({ verdict }) => verdict !== 'passed').map(({ test }) => test),
+    [],
+  )
+})
+
 t.test('the commands that exist print and end as the real xl does', async (t) => {
   const results = await runFolder(CASES, COMMAND_GROUPS)
   t.equal(results.length, 25)

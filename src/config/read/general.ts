@@ -12,8 +12,8 @@ const LIBXL_ACTION: Readonly<Record<string, string>> = { 'rename-restart': 'rest
 const MOST_GRANT = 2n ** 31n - 1n
 /** libxl's marks for "nobody said". */
 const MEMKB_DEFAULT = 2n ** 64n - 1n
-/** Longer lists of vCPUs are not worth printing: Xen has at most 32768. */
-const MOST_VCPUS = 32768n
+/** Longer lists of vCPUs are not worth printing: no Xen has nearly as many. */
+const MOST_VCPUS = 131072n
 /** Xen has at most 64 nodes; far more would be a quarter of a million distances. */
 const MOST_VNODES = 512
 
@@ -124,7 +124,7 @@ function readVnuma(reader: Reader): void {
     nodes.push(node)
   }
   const vcpus = nodes.reduce((sum, node) => sum + node.vcpuCount, 0)
-  const memkb = nodes.reduce((sum, node) => sum + node.memkb, 0n)
+  const memkb = nodes.reduce((sum, node) => sum + node.totalMemkb, 0n)
   const wantedVcpus = reader.get('b_info', 'max_vcpus')
   const wantedMemory = reader.get('b_info', 'max_memkb')
   if (wantedVcpus ? wantedVcpus !== vcpus : vcpus > reader.hostCpus) {
@@ -155,6 +155,10 @@ function readAffinity(reader: Reader, key: 'cpus' | 'cpus_soft', field: string):
   const value = reader.settings.get(key)?.value
   if (value === undefined) return
   const vcpus = Number(reader.get('b_info', 'max_vcpus') ?? 0)
+  if (vcpus > MOST_VCPUS) {
+    reader.refuse('maxvcpus', `a number from 1 to ${MOST_VCPUS}`)
+    return
+  }
   const items = value.kind === 'atom' ? [value] : value.items.slice(0, vcpus)
   const sets: (readonly number[])[] = []
   for (const item of items) {
@@ -164,6 +168,10 @@ function readAffinity(reader: Reader, key: 'cpus' | 'cpus_soft', field: string):
     }
     const set = reader.take(key, item, parseCpus(item.text, reader.host))
     if (set === undefined) return
+    if (set.length === 0 && key === 'cpus' && vcpus > 0) {
+      reader.problems.error(item.at, item.end, 'XT_CONFIG_NO_CPUS', item.text)
+      return
+    }
     sets.push(set)
   }
   reader.put(['b_info', field], value.kind === 'atom' ? Array.from({ length: vcpus }, () => sets[0]!) : sets)

@@ -19,7 +19,11 @@ export function parseChannel(spec: string): SpecResult<ChannelSpec> {
     if (part === undefined || part.key === '' || part.value === '') {
       return refuse({ message: 'not of the form key=value', near: token.text, at: token.at })
     }
-    const [key, value] = [part.key.trim(), part.value.trim()]
+    // XEN: until 4.18 a second = ends the value.
+    const [first, ...lost] = part.value.split('=')
+    if (lost.length > 0)
+      warnings.push({ message: 'what follows the second = is ignored', near: token.text, at: token.at })
+    const [key, value] = [part.key.trim(), first!.trim()]
     if (key === 'name' || key === 'path' || key === 'backend') given[key] = value
     else if (key !== 'connection')
       warnings.push({ message: 'unknown option, ignored', near: token.text, at: token.at })

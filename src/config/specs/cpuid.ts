@@ -14,7 +14,7 @@ import {
   MSR_BITS,
 } from './cpuid-features.ts'
 import { accept, type SpecFault, type SpecResult } from './fault.ts'
-import { option, tokens } from './tokens.ts'
+import { option, type SpecToken } from './tokens.ts'
 
 const REGISTERS = ['eax', 'ebx', 'ecx', 'edx'] as const
 const DEFAULT_POLICY = 'x'.repeat(32)
@@ -31,7 +31,7 @@ export class CpuidPolicy {
 
   /** The string form. */
   addFlags(spec: string): SpecResult<undefined> {
-    const [host, ...flags] = tokens(spec)
+    const [host, ...flags] = words(spec)
     if (host === undefined) return accept(undefined)
     const warnings: SpecFault[] = []
     if (host.text !== 'host') {
@@ -134,6 +134,11 @@ export class CpuidPolicy {
     }
     return undefined
   }
+}
+
+/** The parts between commas; blanks belong to them, so ` vmx` is no flag. */
+function words(spec: string): readonly SpecToken[] {
+  return [...spec.matchAll(/[^,]+/g)].map(({ 0: text, index: at }) => ({ text, at }))
 }
 
 /** Puts characters over a policy, their last one at `bit`. */

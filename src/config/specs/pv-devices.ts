@@ -63,7 +63,7 @@ export function parseVdispl(spec: string): SpecResult<LibxlObject> {
     else if (part?.key === 'be-alloc') vdispl['be_alloc'] = toInt(part.value, 0) !== 0
     else if (part?.key === 'connectors') {
       const parsed = parseConnectors(part.value)
-      if (parsed === undefined)
+      if (parsed === undefined || parsed.length === 0)
         return refuse({ message: 'not of the form ID:WIDTHxHEIGHT', near: token.text, at: token.at })
       connectors = parsed
       if (connectors.some(({ height }) => height === undefined)) {

@@ -1,6 +1,6 @@
 /** Pieces of the host given to a guest: `ioports`, `irqs`, `iomem`, `llc_colors`. libxl's structures, its names. */
 import type { LibxlObject } from '../libxl-config.ts'
-import { unsignedLong } from '../xl/number.ts'
+import { ULONG_MAX, unsignedLong } from '../xl/number.ts'
 import { accept, refuse, type SpecResult } from './fault.ts'
 
 const UINT32_MAX = 0xffffffffn
@@ -33,17 +33,22 @@ export function parseIrq(spec: string): SpecResult<number> {
   return accept(Number(value))
 }
 
-const IOMEM =
-  /^\s*(?:0[xX])?([0-9a-fA-F]{1,16}),\s*(?:0[xX])?([0-9a-fA-F]{1,16})(?:@\s*(?:0[xX])?([0-9a-fA-F]{1,16}))?$/
-
-/** `START,COUNT[@GFN]`, hexadecimal page numbers. */
+/** `START,COUNT[@GFN]`, hexadecimal page numbers; what 64 bits cannot hold is the most that they can. */
 export function parseIomem(spec: string): SpecResult<LibxlObject> {
-  const match = IOMEM.exec(spec)
-  if (match === null) return refuse({ message: 'not of the form START,COUNT[@GFN]', near: spec, at: 0 })
-  const [start, number, gfn] = match
-    .slice(1)
-    .map((field) => (field === undefined ? undefined : BigInt(`0x${field}`)))
-  return accept({ start: start!, number: number!, ...(gfn === undefined ? {} : { gfn }) })
+  const numbers: bigint[] = []
+  let rest = spec
+  for (const before of ['', ',', '@']) {
+    if (before === '@' && rest === '') break
+    const { value, length } = unsignedLong(rest.slice(before.length), 16)
+    if (!rest.startsWith(before) || length === 0)
+      return refuse({ message: 'not of the form START,COUNT[@GFN]', near: spec, at: 0 })
+    numbers.push(value)
+    rest = rest.slice(before.length + length)
+  }
+  if (rest !== '') return refuse({ message: 'not of the form START,COUNT[@GFN]', near: spec, at: 0 })
+  const [start, number, gfn = ULONG_MAX] = numbers as [bigint, bigint, bigint?]
+  // libxl's mark for "the same as START".
+  return accept({ start, number, ...(gfn === ULONG_MAX ? {} : { gfn }) })
 }
 
 /** `2-5` or `7`, decimal; the colours in order. */

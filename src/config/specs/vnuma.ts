@@ -9,6 +9,8 @@ import { accept, refuse, type SpecResult } from './fault.ts'
 import { option } from './tokens.ts'
 
 const MOST_VCPUS = 4096n
+/** XEN: the room that xl has for distances whatever the number of nodes; beyond, it destroys its own memory. */
+const HARMLESS_DISTANCES = 6
 
 /** A node under construction. */
 export class VnumaNode {
@@ -20,15 +22,13 @@ export class VnumaNode {
   #pnode: number | undefined
   /** Entries of `vcpus=`, counted with repetitions, as xl compares their sum with maxvcpus. */
   vcpuCount = 0
+  /** Sum of all `size=`, as xl compares it with maxmem, though the last one counts for the node. */
+  totalMemkb = 0n
 
   constructor(nodes: number, hostNodes: number) {
     this.#nodes = nodes
     this.#hostNodes = hostNodes
     this.#distances = new Array<number>(nodes).fill(0)
-  }
-
-  get memkb(): bigint {
-    return this.#memkb ?? 0n
   }
 
   get hasPnode(): boolean {
@@ -41,7 +41,7 @@ export class VnumaNode {
       return refuse({ message: 'not of the form key=value', near: spec, at: 0 })
     }
     const message = this.#set(part.key.trim(), part.value.trim())
-    if (message === 'unknown option, ignored') return accept(undefined, [{ message, near: spec, at: 0 }])
+    if (message?.endsWith(', ignored')) return accept(undefined, [{ message, near: spec, at: 0 }])
     return message === undefined ? accept(undefined) : refuse({ message, near: spec, at: 0 })
   }
 
@@ -64,6 +64,7 @@ export class VnumaNode {
       case 'size':
         if (number === undefined) return 'not a number'
         this.#memkb = BigInt.asUintN(64, number << 10n)
+        this.totalMemkb += this.#memkb
         return undefined
       case 'vcpus':
         return this.#setVcpus(value)
@@ -91,11 +92,11 @@ export class VnumaNode {
       .split(',')
       .filter((part) => part !== '')
       .map(readNumber)
-    if (distances.length > this.#nodes) return 'more distances than nodes'
+    if (distances.length > Math.max(this.#nodes, HARMLESS_DISTANCES)) return 'more distances than nodes'
     if (distances.includes(undefined)) return 'not a number'
-    for (const [i, distance] of distances.entries())
+    for (const [i, distance] of distances.slice(0, this.#nodes).entries())
       this.#distances[i] = Number(BigInt.asUintN(32, distance!))
-    return undefined
+    return distances.length > this.#nodes ? 'more distances than nodes, ignored' : undefined
   }
 }
 
