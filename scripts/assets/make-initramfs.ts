@@ -8,12 +8,13 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
+import { parseArgs } from 'node:util'
 import { gzipSync } from 'node:zlib'
 import { XtError } from '../../src/base/errors.ts'
 import { assetCache } from './cache.ts'
 import { type CpioEntry, writeCpio } from './cpio.ts'
 import { exists } from './debian-package.ts'
-import { type AssetOptions, debianBusybox, debianModules } from './fetch-debian-kernel.ts'
+import { type AssetOptions, debianBusybox, debianModules, KERNEL_FLAVOURS } from './fetch-debian-kernel.ts'
 
 export interface InitramfsOptions extends AssetOptions {
   /** A static x86-64 busybox; by default Debian's is fetched. */
@@ -111,8 +112,16 @@ function entries(busybox: Uint8Array, init: Uint8Array, extra: readonly CpioEntr
 if (import.meta.main) {
   try {
     const onProgress = (line: string) => console.error(line)
-    const names = process.argv.slice(2)
-    const modules = names.length === 0 ? [] : await debianModules(names, { onProgress })
+    const { values, positionals: names } = parseArgs({
+      options: { kernel: { type: 'string', default: 'cloud' } },
+      allowPositionals: true,
+    })
+    const flavour = KERNEL_FLAVOURS.find((known) => known === values.kernel)
+    if (flavour === undefined) {
+      console.error(`unknown kernel ${values.kernel}; there are ${KERNEL_FLAVOURS.join(', ')}`)
+      process.exit(2)
+    }
+    const modules = names.length === 0 ? [] : await debianModules(names, { flavour, onProgress })
     console.log(await initramfs({ modules, onProgress }))
   } catch (error) {
     if (!(error instanceof XtError)) throw error
