@@ -3,11 +3,12 @@ import { XtCommand } from '../cli/command.ts'
 import { readCreateArguments } from '../cli/create-arguments.ts'
 import { cliErrors } from '../cli/errors.ts'
 import { writeProblems } from '../cli/write-problems.ts'
-import { parseDomainConfig } from '../config/domain.ts'
+import { namedPlugins, parseDomainConfig } from '../config/domain.ts'
 import type { LibxlObject } from '../config/libxl-config.ts'
 import { readConfigFile } from '../config/load.ts'
 import { printJson } from '../config/xl-json.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
+import { pluginKeys } from '../engine/plugin-keys.ts'
 
 export default class ConfigUpdate extends XtCommand {
   static override summary = 'Replace the configuration with which a running domain starts again.'
@@ -29,11 +30,13 @@ Name and UUID stay as they are.`
     const { file, settings } = readCreateArguments(words, flags.defconfig)
     const text = await readConfigFile(file)
     this.note(`Parsing config from ${file}`)
-    const { config, warnings } = parseDomainConfig(text, file, settings, {})
+    const { keys, neededFor } = await pluginKeys(namedPlugins(text, file, settings))
+    const { config, warnings } = parseDomainConfig(text, file, settings, { pluginKeys: keys })
     writeProblems(warnings)
     if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
     using client = await connectDomain(domain)
-    await client.updateConfig(config)
+    const plugins = [...config.plugins, ...neededFor(Object.keys(config.stanzas))]
+    await client.updateConfig({ ...config, plugins })
     return { domid: domain.domid }
   }
 }

@@ -7,7 +7,7 @@ import { type EscapeKey, parseEscapeKey } from '../cli/escape-key.ts'
 import { followDomain } from '../cli/foreground.ts'
 import { ProgressLine } from '../cli/progress.ts'
 import { writeProblems } from '../cli/write-problems.ts'
-import { parseDomainConfig, readDomain } from '../config/domain.ts'
+import { namedPlugins, parseDomainConfig, readDomain } from '../config/domain.ts'
 import type { LibxlObject } from '../config/libxl-config.ts'
 import { loadXtSettings, readConfigFile } from '../config/load.ts'
 import type { ConfigProblem } from '../config/problem.ts'
@@ -16,6 +16,7 @@ import { printDomain, printJson } from '../config/xl-json.ts'
 import type { XtSettings } from '../config/xt-settings.ts'
 import { connectDomain } from '../engine/domains.ts'
 import { type LaunchedDomain, launchDomain } from '../engine/launch.ts'
+import { pluginKeys } from '../engine/plugin-keys.ts'
 
 interface Attendance {
   readonly paused: boolean
@@ -63,16 +64,19 @@ Settings on the command line (key=value) are read as if they stood at the end of
     const strict = flags.strict || settings.strict
     const text = await readConfigFile(file)
     if (!flags.quiet) this.note(`Parsing config from ${file}`)
+    const plugins = await pluginKeys([...settings.plugins, ...namedPlugins(text, file, words)])
+    const reading = { strict, pluginKeys: plugins.keys }
     if (flags.dryrun) {
-      const { libxl, warnings } = readDomain(text, file, words, { strict })
+      const { libxl, warnings } = readDomain(text, file, words, reading)
       warn(warnings)
       if (!this.jsonEnabled()) process.stdout.write(printDomain(libxl))
       return JSON.parse(printDomain(libxl))
     }
-    const { config, warnings } = parseDomainConfig(text, file, words, { strict })
+    const { config, warnings } = parseDomainConfig(text, file, words, reading)
     warn(warnings)
     if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
-    const domain = await this.#launch(withDefaults(config, settings), settings, flags)
+    const complete = withDefaults(config, settings, plugins.neededFor(Object.keys(config.stanzas)))
+    const domain = await this.#launch(complete, settings, flags)
     if (flags.console || flags.foreground) await this.#stay(domain, flags, parseEscapeKey(settings.escapeKey))
     return { domid: domain.domid, name: domain.name }
   }
@@ -129,11 +133,15 @@ Settings on the command line (key=value) are read as if they stood at the end of
   }
 }
 
-/** What xt's own settings say for guests that say nothing. */
-const withDefaults = (config: DomainConfig, { cpu, plugins, bridge }: XtSettings): DomainConfig => ({
+/** What xt's own settings say for guests that say nothing, and the installed plugins whose keys it uses. */
+const withDefaults = (
+  config: DomainConfig,
+  { cpu, plugins, bridge }: XtSettings,
+  installed: readonly string[],
+): DomainConfig => ({
   ...config,
   cpu: config.cpu === 'auto' ? cpu : config.cpu,
-  plugins: [...plugins, ...config.plugins],
+  plugins: [...plugins, ...config.plugins, ...installed],
   vifs: config.vifs.map((vif) =>
     bridge === undefined || vif.bridge !== undefined ? vif : { ...vif, bridge },
   ),

@@ -29,6 +29,8 @@ export interface ParseOptions {
   readonly strict?: boolean
   /** Where new ids come from; by default random ones. */
   readonly newUuid?: () => string
+  /** Keys that belong to plugins: they come out in `stanzas`. */
+  readonly pluginKeys?: ReadonlySet<string>
   /** The host's CPUs, for `cpus`; by default one node of as many CPUs as this machine has. */
   readonly host?: HostTopology
 }
@@ -50,6 +52,20 @@ export function parseDomainConfig(
   const config = judge(reader)
   if (config === undefined || reader.problems.hasErrors) throw new ConfigError(reader.problems.sorted())
   return { config, warnings: reader.problems.sorted() }
+}
+
+/** The plugins that a configuration names, whatever else is in it: they may bring keys of their own. */
+export function namedPlugins(
+  text: string,
+  sourceName: string,
+  overrides: readonly string[] = [],
+): readonly string[] {
+  const source = new Source(text, sourceName, overrides)
+  // What is wrong is said when the text is read in earnest.
+  const problems = new Problems(source, {})
+  const settings = new Settings(parseSettings(source.text, problems), problems)
+  if (problems.hasFaults || settings.get('plugins')?.value.kind !== 'list') return []
+  return settings.items('plugins').map(({ text }) => text)
 }
 
 /** What xl makes of a configuration, whether or not it can run here: libxl's domain_config, for a dry run. */
@@ -88,6 +104,7 @@ function read(text: string, sourceName: string, overrides: readonly string[], op
     settings,
     options.host ?? thisHost(),
     options.newUuid ?? (() => crypto.randomUUID()),
+    options.pluginKeys,
   )
   readType(reader)
   readPlainKeys(reader)

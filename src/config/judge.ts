@@ -17,11 +17,12 @@ const DEFAULT_MEMORY_KIB = 32n * 1024n
 const MOST_KIB = 2n ** 40n
 const GUEST_LETTER = { hvm: 'H', pvh: 'P', pv: 'V' } as const
 
-/** Names the keys that xl would pass over in silence. */
-export function checkKeys({ settings, problems, type }: Reader): void {
+/** Names the keys that xl would pass over in silence; those of plugins are theirs to judge. */
+export function checkKeys({ settings, problems, type, pluginKeys }: Reader): void {
   for (const { name, nameAt } of settings.all()) {
     const row = KEYS.get(name)
     const end = nameAt + name.length
+    if (row === undefined && pluginKeys.has(name)) continue
     if (row === undefined) {
       const near = problems.isFull ? undefined : nearest(name, KEYS.keys())
       problems.warn(nameAt, end, 'XT_CONFIG_UNKNOWN_KEY', name, near)
@@ -87,8 +88,11 @@ function checkText(value: Value, report: (at: number, end: number) => void): voi
   else if (!value.text.isWellFormed()) report(value.at, value.end)
 }
 
+/** A value as plain JSON: strings and lists. */
+const textOf = (value: Value): unknown => (value.kind === 'atom' ? value.text : value.items.map(textOf))
+
 function makeDraft(reader: Reader): unknown {
-  const { settings, libxl } = reader
+  const { settings, libxl, pluginKeys } = reader
   const c = libxl['c_info'] as LibxlObject
   const b = libxl['b_info'] as LibxlObject
   const { memory, most } = judgeMemory(reader, b)
@@ -114,6 +118,11 @@ function makeDraft(reader: Reader): unknown {
     cpu: settings.string('cpu'),
     plugins:
       settings.get('plugins') === undefined ? undefined : settings.items('plugins').map(({ text }) => text),
+    stanzas: Object.fromEntries(
+      [...settings.all()]
+        .filter(({ name }) => pluginKeys.has(name) && !KEYS.has(name))
+        .map(({ name, value }) => [name, textOf(value)]),
+    ),
     libxl: plain(arrange(libxl, 'domain_config')),
   }
 }

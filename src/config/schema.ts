@@ -134,6 +134,10 @@ export const domainSchema = z.strictObject({
     .default('auto')
     .describe("xt's own: which CPU backend runs the guest"),
   plugins: z.array(text).default([]).describe("xt's own: packages or paths of further engine plugins"),
+  stanzas: z
+    .record(z.string(), z.json())
+    .default({})
+    .describe("xt's own: keys that belong to plugins, as they stand in the file; each plugin checks its own"),
   libxl: z
     .record(z.string(), z.json())
     .default({})

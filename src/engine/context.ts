@@ -113,6 +113,7 @@ export function createContext(plugin: Plugin, settings: unknown, shared: Context
   const owned = new Owned()
   const context: PluginContext<unknown> = {
     config: parseSettings(plugin, settings),
+    stanzas: parseStanzas(plugin, shared.vm.config['stanzas'] ?? {}),
     log: shared.log.child(plugin.name),
     vm: shared.vm,
     signal: shared.signal,
@@ -147,6 +148,26 @@ function parseSettings(plugin: Plugin, settings: unknown): unknown {
   )
   throw errors.XT_PLUGIN_SETTINGS(plugin.name, problems)
 }
+
+function parseStanzas(plugin: Plugin, given: unknown): Readonly<Record<string, unknown>> {
+  const values = given as Readonly<Record<string, unknown>>
+  const parsed = Object.entries(plugin.stanzas ?? {}).map(([key, schema]) => {
+    const result = schema.safeParse(values[key])
+    if (result.success) return [key, deepFreeze(result.data)] as const
+    throw errors.XT_PLUGIN_STANZA(
+      plugin.name,
+      key,
+      result.error.issues.map(({ path, message }) =>
+        path.length === 0 ? message : `${path.map(place).join('')}: ${message}`,
+      ),
+    )
+  })
+  return Object.freeze(Object.fromEntries(parsed))
+}
+
+/** Items are counted from one, as people do. */
+const place = (step: PropertyKey): string =>
+  typeof step === 'number' ? `item ${step + 1}` : ` ${String(step)}`
 
 function deepFreeze(value: unknown): unknown {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {

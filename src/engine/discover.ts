@@ -2,15 +2,16 @@
  * Finds and loads the plugins of a domain: the builtin ones, then those that the configuration names.
  *
  * A name that starts with `./`, `../` or `/` is a path, taken from the directory of the command; anything else is
- * a package, looked for as Node does. A package says where its plugin is: `"xt": {"plugin": "./dist/index.js"}`.
- * Nothing is searched for by itself: node_modules is not scanned. `xt/plugin` and zod are lent to plugins, so that a
- * single file is a plugin.
+ * a package, looked for as Node does, then among the installed ones (installed-plugins.ts). A package says where its plugin is: `"xt": {"plugin": "./dist/index.js"}`.
+ * Nothing is searched for by itself: node_modules is not scanned. `xt/plugin`, `xt/xen` and zod are lent to plugins, so
+ * that a single file is a plugin.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { registerHooks } from 'node:module'
 import { dirname, extname, isAbsolute, join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { errors } from './errors.ts'
+import { pluginsDir } from './paths.ts'
 import { PLUGIN_API, type Plugin } from './plugin.ts'
 
 /** A plugin of ours that is loaded only when a domain needs it. */
@@ -33,14 +34,18 @@ export async function loadPlugins(
 
 let lent = false
 
-/** Lets plugins import `xt/plugin` (always this xt's) and zod (this xt's if they have none) from wherever they are. */
+/** What plugins import of xt: always this one's, wherever they are. */
+const LENT: Readonly<Record<string, string>> = { 'xt/plugin': './plugin', 'xt/xen': '../xen/index' }
+
+/** Lets plugins import what is lent, and zod (this xt's if they have none). */
 function lendModules(): void {
   if (lent) return
   lent = true
-  const api = new URL(`./plugin${extname(import.meta.url)}`, import.meta.url).href
   registerHooks({
     resolve(specifier, context, next) {
-      if (specifier === 'xt/plugin') return next(api, context)
+      const lent = LENT[specifier]
+      if (lent !== undefined)
+        return next(new URL(`${lent}${extname(import.meta.url)}`, import.meta.url).href, context)
       try {
         return next(specifier, context)
       } catch (error) {
@@ -74,15 +79,18 @@ function entryOfPath(name: string, path: string): string {
 }
 
 function entryOfPackage(name: string, from: string): string {
-  // The user's own packages first, then those beside xt.
-  for (const start of [resolve(from), dirname(fileURLToPath(import.meta.url))]) {
+  // The user's own packages first, then the installed ones, then those beside xt.
+  for (const start of [resolve(from), pluginsDir(), dirname(fileURLToPath(import.meta.url))]) {
     for (let dir = start; ; dir = dirname(dir)) {
       const folder = join(dir, 'node_modules', name)
       if (existsSync(join(folder, 'package.json'))) return entryOfFolder(name, folder)
       if (dir === dirname(dir)) break
     }
   }
-  throw errors.XT_PLUGIN_NOT_FOUND(name, `there is no package of this name at or above ${resolve(from)}`)
+  throw errors.XT_PLUGIN_NOT_FOUND(
+    name,
+    `there is no package of this name at or above ${resolve(from)}, and none is installed`,
+  )
 }
 
 function entryOfFolder(name: string, folder: string): string {
@@ -115,6 +123,8 @@ function checkPlugin(value: unknown, name: string): Plugin {
   const parse = (plugin.config as { readonly safeParse?: unknown } | undefined)?.safeParse
   if (typeof parse !== 'function') throw errors.XT_PLUGIN_INVALID(plugin.name, 'its config is no zod schema')
   if (typeof plugin.setup !== 'function') throw errors.XT_PLUGIN_INVALID(plugin.name, 'it has no setup')
+  if (plugin.stanzas !== undefined && (typeof plugin.stanzas !== 'object' || plugin.stanzas === null))
+    throw errors.XT_PLUGIN_INVALID(plugin.name, 'its stanzas are no object of zod schemas')
   for (const key of ['provides', 'requires'] as const) {
     const names = plugin[key] ?? []
     if (!Array.isArray(names) || !names.every((item) => typeof item === 'string')) {

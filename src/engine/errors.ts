@@ -111,6 +111,10 @@ export const errors = defineErrors({
     title: 'A vCPU that the domain does not have',
     message: (domid: number, vcpu: number) => `Domain ${domid} has no vCPU ${vcpu} that is online.`,
   },
+  XT_NOT_COUNTED: {
+    title: 'The CPU of a domain does not count what it does',
+    message: (name: string) => `${name}: its CPU plugin counts nothing, or the guest has ended`,
+  },
   XT_DUMP_FAILED: {
     title: 'A core dump could not be written',
     message: (path: string, why: string) => `core dump to ${path} failed: ${why}`,
@@ -215,6 +219,31 @@ export const errors = defineErrors({
     title: 'Settings that a plugin does not accept',
     message: (name: string, problems: readonly string[]) =>
       `settings of plugin ${name}: ${problems.join('; ')}`,
+  },
+  XT_PLUGIN_INSTALL: {
+    title: 'A plugin that cannot be installed',
+    message: (spec: string, why: string) => `cannot install the plugin ${spec}: ${why}`,
+    hint: 'a plugin is a tarball (npm pack), a folder with a package.json, or the name of a package',
+  },
+  XT_PLUGIN_NO_NPM: {
+    title: 'npm is missing',
+    message: () => 'plugins are installed by npm, which is not there',
+    hint: 'on Debian: apt install npm',
+  },
+  XT_PLUGIN_NOT_INSTALLED: {
+    title: 'A plugin that is not installed',
+    message: (name: string, dir: string) => `no plugin ${name} is installed in ${dir}`,
+    hint: 'xt plugins list shows them',
+  },
+  XT_PLUGIN_MANIFEST: {
+    title: 'The list of installed plugins cannot be read',
+    message: (file: string, why: string) => `${file} cannot be used: ${why}`,
+    hint: 'remove its folder, and install the plugins again',
+  },
+  XT_PLUGIN_STANZA: {
+    title: 'A key of the configuration that a plugin does not accept',
+    message: (name: string, key: string, problems: readonly string[]) =>
+      `\`${key}' of plugin ${name}: ${problems.join('; ')}`,
   },
   XT_CAPABILITY_UNMET: {
     title: 'A plugin needs something that no plugin provides',

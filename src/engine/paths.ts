@@ -36,6 +36,21 @@ export function xtPaths(
   }
 }
 
+/** Where `xt plugins install` puts packages: $XT_HOME/plugins, /var/lib/xt/plugins, $XDG_DATA_HOME/xt/plugins. */
+export function pluginsDir(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  uid: number = process.getuid?.() ?? 0,
+): string {
+  const { XT_HOME: home, XDG_DATA_HOME: data } = env
+  if (home) return resolve(home, 'plugins')
+  if (uid === 0) return '/var/lib/xt/plugins'
+  return join(
+    data !== undefined && isAbsolute(data) ? data : join(homedir(), '.local', 'share'),
+    'xt',
+    'plugins',
+  )
+}
+
 /** Makes all directories. Throws XT_DIRECTORY_UNUSABLE or, where others could interfere, XT_DIRECTORY_UNSAFE. */
 export function ensurePaths(paths: XtPaths): void {
   ensurePrivate(paths.runDir)

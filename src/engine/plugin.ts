@@ -21,17 +21,30 @@ export type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient } from '../xe
 
 export const PLUGIN_API = 1
 
-export interface Plugin<S extends z.ZodType = z.ZodType> {
+/** Keys of a guest's configuration, with the schema of each value: strings, and lists of strings and lists. */
+export type Stanzas = Readonly<Record<string, z.ZodType>>
+
+export interface Plugin<S extends z.ZodType = z.ZodType, X extends Stanzas = Stanzas> {
   readonly name: string
   readonly api: typeof PLUGIN_API
   /** Schema of this plugin's own settings; `.strict()`, defaults inside. */
   readonly config: S
+  /**
+   * Keys of a guest's configuration that are this plugin's own: `hello = ["id=0"]` is judged by `stanzas.hello`. A key
+   * that the guest does not have is judged as undefined: say `.default([])` or `.optional()`.
+   */
+  readonly stanzas?: X
   readonly provides?: readonly (keyof Capabilities)[]
   readonly requires?: readonly (keyof Capabilities)[]
-  setup(ctx: PluginContext<z.output<S>>): Lifecycle
+  setup(ctx: PluginContext<z.output<S>, { readonly [K in keyof X]: z.output<X[K]> }>): Lifecycle
 }
 
-export const definePlugin = <const S extends z.ZodType>(plugin: Plugin<S>): Plugin<S> => plugin
+export const definePlugin = <
+  const S extends z.ZodType,
+  const X extends Stanzas = Readonly<Record<never, z.ZodType>>,
+>(
+  plugin: Plugin<S, X>,
+): Plugin<S, X> => plugin
 
 /** A call is a function, or a function with its place among equals. */
 export type Call =
@@ -54,8 +67,10 @@ export interface Lifecycle {
   stop?: Call
 }
 
-export interface PluginContext<C> {
+export interface PluginContext<C, X = Readonly<Record<string, unknown>>> {
   readonly config: C
+  /** The plugin's own keys of the guest's configuration, parsed and frozen. */
+  readonly stanzas: X
   readonly log: Log
   readonly vm: VmInfo
   /** Aborted when the VM is going down. */
@@ -155,6 +170,18 @@ export interface Vcpus {
   readonly failed: Promise<never>
   /** At any time. A vCPU that is offline or down is reported so also while it is parked. */
   info(): readonly VcpuInfo[]
+  /** What each vCPU counted since the machine was made, for `xt debug cpu`; the names are the backend's own. */
+  counters?(): readonly Readonly<Record<string, number>>[]
+  /** Watches for some time what the vCPUs' time goes into; the guest is a little slower meanwhile. */
+  profile?(ms: number): Promise<readonly VcpuProfile[]>
+}
+/** What the host time of one vCPU went into. */
+export interface VcpuProfile {
+  readonly index: number
+  /** Shares by part of the backend, which add up to 1; empty if the vCPU was offline or parked. */
+  readonly parts: Readonly<Record<string, number>>
+  /** The functions that took most, largest first. */
+  readonly functions: readonly { readonly name: string; readonly part: string; readonly share: number }[]
 }
 export interface VcpuInfo {
   readonly index: number

@@ -1,10 +1,11 @@
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../../cli/command.ts'
 import { readConfigArguments } from '../../cli/config-arguments.ts'
-import { checkDomain } from '../../config/domain.ts'
+import { checkDomain, namedPlugins } from '../../config/domain.ts'
 import { loadXtSettings, readConfigFile } from '../../config/load.ts'
 import type { ConfigProblem } from '../../config/problem.ts'
 import { printProblems } from '../../config/report.ts'
+import { pluginKeys } from '../../engine/plugin-keys.ts'
 
 /** A problem without what only serves to draw it. */
 type Finding = Omit<ConfigProblem, 'at' | 'caret' | 'near' | 'excerpt'>
@@ -33,8 +34,11 @@ Settings (key=value) are read as if they stood at the end of the file.`
   async run(): Promise<Checked> {
     const { argv, flags } = await this.parse(ConfigCheck)
     const { file, settings } = readConfigArguments('config check', argv as string[])
-    const strict = flags.strict || (await loadXtSettings()).strict
-    const problems = checkDomain(await readConfigFile(file), file, settings, { strict })
+    const own = await loadXtSettings()
+    const text = await readConfigFile(file)
+    const { keys } = await pluginKeys([...own.plugins, ...namedPlugins(text, file, settings)])
+    const reading = { strict: flags.strict || own.strict, pluginKeys: keys }
+    const problems = checkDomain(text, file, settings, reading)
     const count = (severity: ConfigProblem['severity']) =>
       problems.filter((problem) => problem.severity === severity).length
     if (!this.jsonEnabled()) {

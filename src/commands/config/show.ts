@@ -3,9 +3,10 @@ import { XtCommand } from '../../cli/command.ts'
 import { readConfigArguments } from '../../cli/config-arguments.ts'
 import { outline } from '../../cli/outline.ts'
 import { writeProblems } from '../../cli/write-problems.ts'
-import { parseDomainConfig } from '../../config/domain.ts'
+import { namedPlugins, parseDomainConfig } from '../../config/domain.ts'
 import { readConfigFile } from '../../config/load.ts'
 import type { DomainConfig } from '../../config/schema.ts'
+import { pluginKeys } from '../../engine/plugin-keys.ts'
 
 export default class ConfigShow extends XtCommand {
   static override summary = 'Show what xt makes of a configuration file, defaults filled in.'
@@ -20,7 +21,9 @@ For the form of xl and libxl: \`xt create -n FILE\`.`
   async run(): Promise<DomainConfig> {
     const { argv, flags } = await this.parse(ConfigShow)
     const { file, settings } = readConfigArguments('config show', argv as string[])
-    const { config, warnings } = parseDomainConfig(await readConfigFile(file), file, settings, flags)
+    const text = await readConfigFile(file)
+    const { keys } = await pluginKeys(namedPlugins(text, file, settings))
+    const { config, warnings } = parseDomainConfig(text, file, settings, { ...flags, pluginKeys: keys })
     writeProblems(warnings)
     const { libxl: _, ...ours } = config
     if (!this.jsonEnabled()) process.stdout.write(outline(ours))

@@ -5,15 +5,17 @@ import { toXtError } from '../../cli/report.ts'
 import { textTable } from '../../cli/text-table.ts'
 import { loadXtSettings } from '../../config/load.ts'
 import { type BuiltinPlugin, loadPlugins, pluginFile } from '../../engine/discover.ts'
+import {
+  factsOf,
+  type InstalledPlugin,
+  installedPlugins,
+  type PluginFacts,
+} from '../../engine/installed-plugins.ts'
 import { builtinPlugins } from '../../plugins/builtin.ts'
 
-interface ListedPlugin {
-  readonly name: string
+interface ListedPlugin extends PluginFacts {
   readonly version: string
-  readonly api: number
-  readonly provides: readonly string[]
-  readonly requires: readonly string[]
-  /** `builtin`, or the file. */
+  /** `builtin`, the name of an installed package, or the file. */
   readonly from: string
   /** The settings file that names it. */
   readonly namedIn?: string
@@ -27,7 +29,7 @@ interface Unusable {
 }
 
 export default class PluginsList extends XtCommand {
-  static override summary = "List the engine plugins: the builtin ones and those that xt's settings name."
+  static override summary = "List the engine plugins: builtin, installed, and those that xt's settings name."
   static override description =
     `A plugin that a guest's own configuration names (plugins = [...]) is that guest's alone and not
 listed. Ends with status 1 if one of the plugins cannot be used.`
@@ -37,19 +39,26 @@ listed. Ends with status 1 if one of the plugins cannot be used.`
     const settings = await loadXtSettings()
     const listed: (ListedPlugin | Unusable)[] = []
     for (const plugin of builtinPlugins) listed.push(await this.#builtin(plugin))
-    for (const name of settings.plugins) listed.push(await named(name, settings.file))
+    const installed = installedPlugins()
+    for (const plugin of installed) listed.push(fromManifest(plugin))
+    const isInstalled = (name: string) => installed.some((plugin) => plugin.package === name)
+    for (const name of settings.plugins.filter((name) => !isInstalled(name)))
+      listed.push(await named(name, settings.file))
     const usable = listed.filter((plugin): plugin is ListedPlugin => 'api' in plugin)
     const unusable = listed.filter((plugin): plugin is Unusable => 'error' in plugin)
     if (!this.jsonEnabled()) {
-      const rows = usable.map(({ name, version, api, provides, requires, from }) => [
+      const rows = usable.map(({ name, version, api, provides, requires, stanzas, from }) => [
         name,
         version,
         `${api}`,
         list(provides),
         list(requires),
+        list(Object.keys(stanzas)),
         from,
       ])
-      process.stdout.write(textTable(['Name', 'Version', 'API', 'Provides', 'Requires', 'From'], rows))
+      process.stdout.write(
+        textTable(['Name', 'Version', 'API', 'Provides', 'Requires', 'Keys', 'From'], rows),
+      )
       for (const { error } of unusable) this.note(error.message)
     }
     if (unusable.length > 0) process.exitCode = 1
@@ -61,6 +70,9 @@ listed. Ends with status 1 if one of the plugins cannot be used.`
     return { ...(await describe([builtin], [])), version: this.config.version, from: 'builtin' }
   }
 }
+
+/** Nothing of it is loaded. */
+const fromManifest = ({ package: from, ...plugin }: InstalledPlugin): ListedPlugin => ({ ...plugin, from })
 
 async function named(name: string, settingsFile: string | undefined): Promise<ListedPlugin | Unusable> {
   const namedIn = settingsFile === undefined ? {} : { namedIn: settingsFile }
@@ -75,8 +87,7 @@ async function named(name: string, settingsFile: string | undefined): Promise<Li
 
 async function describe(builtin: readonly BuiltinPlugin[], names: readonly string[]) {
   const [plugin] = await loadPlugins(builtin, names, process.cwd())
-  const { name, api, provides = [], requires = [] } = plugin!
-  return { name, api, provides, requires }
+  return factsOf(plugin!)
 }
 
 /** From the nearest package.json; a single file has no version. */

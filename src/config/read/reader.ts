@@ -38,16 +38,24 @@ export class Reader {
   readonly problems: Problems
   readonly host: HostTopology
   readonly newUuid: () => string
+  /** Keys that belong to plugins. */
+  readonly pluginKeys: ReadonlySet<string>
   /** libxl's domain_config. */
   readonly libxl: LibxlObject = {}
   readonly devices: Devices = { disks: [], vifs: [], p9: [], channels: [] }
   type: DomainType = 'pv'
 
-  constructor(settings: Settings, host: HostTopology, newUuid: () => string) {
+  constructor(
+    settings: Settings,
+    host: HostTopology,
+    newUuid: () => string,
+    pluginKeys: ReadonlySet<string> = new Set(),
+  ) {
     this.settings = settings
     this.problems = settings.problems
     this.host = host
     this.newUuid = newUuid
+    this.pluginKeys = pluginKeys
   }
 
   get hostCpus(): number {

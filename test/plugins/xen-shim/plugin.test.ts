@@ -41,6 +41,7 @@ async function setUp(t: Test) {
   const logged: string[] = []
   const ctx: PluginContext<XenShimSettings> = {
     config: { upcall: 'callback', maxEventChannels: 1023 },
+    stanzas: {},
     log: createLog((_level, line) => logged.push(line)),
     vm: {
       domid: GUEST,
