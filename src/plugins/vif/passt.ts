@@ -9,6 +9,7 @@ import type { Duplex } from 'node:stream'
 import { vifErrors } from './errors.ts'
 import type { Forward } from './forward.ts'
 import { FrameReader } from './frame-reader.ts'
+import { roomyPair } from './socket-pair.ts'
 import { StreamPort } from './stream-port.ts'
 
 /** What it takes in one frame (ETH_MAX_MTU). */
@@ -33,8 +34,11 @@ export interface PasstOptions {
 
 /** @throws XtError XT_VIF_NO_PASST, XT_VIF_PASST */
 export async function openPasst(options: PasstOptions): Promise<StreamPort> {
-  const child = spawn('passt', passtArguments(options), { stdio: ['ignore', 'ignore', 'pipe', 'pipe'] })
-  const socket = child.stdio[3] as Duplex
+  const pair = await roomyPair()
+  const other = pair?.otherFd ?? 'pipe'
+  const child = spawn('passt', passtArguments(options), { stdio: ['ignore', 'ignore', 'pipe', other] })
+  pair?.closeOther()
+  const socket = pair?.socket ?? (child.stdio[3] as Duplex)
   const failed = failure(child, options.name)
   failed.catch(() => undefined)
   const end = async () => {

@@ -7,8 +7,13 @@ import { FrameReader } from './frame-reader.ts'
 import { ETHERNET_HEADER, viewOf } from './packet.ts'
 import type { FrameBatch, HostPort, PortHandlers } from './port.ts'
 
-/** What may wait in the stream before `send` says that it is enough. */
+/** What may wait to be written before `send` says that it is enough. */
 const ENOUGH_BYTES = 1024 * 1024
+/**
+ * What is written at once, if it is more than one frame. passt (2023) loses its place in the stream if it finds a
+ * length or a frame in too many pieces; what is written in one piece of this size arrives as one.
+ */
+const PIECE_BYTES = 32 * 1024
 
 export interface StreamPortOptions {
   readonly from: Readable
@@ -27,7 +32,11 @@ export class StreamPort implements HostPort {
   readonly isVerified: boolean
   readonly description: string
   readonly #options: StreamPortOptions
+  readonly #waiting: Uint8Array[] = []
+  #waitingBytes = 0
+  #isWriting = false
   #isFull = false
+  #drained = () => {}
   #isClosed = false
 
   constructor(options: StreamPortOptions) {
@@ -56,30 +65,50 @@ export class StreamPort implements HostPort {
     from.on('end', () => over('it has ended'))
     from.on('error', (error) => over(error.message))
     to.on('error', (error) => over(error.message))
-    to.on('drain', () => {
-      if (!this.#isFull) return
-      this.#isFull = false
-      handlers.drained()
-    })
+    this.#drained = () => handlers.drained()
     // It may have been read from, and paused, before.
     from.resume()
   }
 
   send({ bytes, frames }: FrameBatch): boolean {
-    const { to, lengthBytes } = this.#options
     if (this.#isClosed) return true
+    const { headroom } = this
     const view = viewOf(bytes)
-    for (const frame of frames) {
-      const at = frame.byteOffset - bytes.byteOffset - lengthBytes
-      if (lengthBytes === 2) view.setUint16(at, frame.length)
-      else view.setUint32(at, frame.length)
+    let from = frames[0]!.byteOffset - bytes.byteOffset - headroom
+    let to = from
+    const push = (end: number) => {
+      if (end === from) return
+      this.#waiting.push(bytes.subarray(from, end))
+      this.#waitingBytes += end - from
+      from = end
     }
-    const first = frames[0]!
-    const last = frames.at(-1)!
-    const from = first.byteOffset - bytes.byteOffset - lengthBytes
-    to.write(bytes.subarray(from, last.byteOffset - bytes.byteOffset + last.length))
-    this.#isFull = to.writableNeedDrain && to.writableLength > ENOUGH_BYTES
+    for (const { length } of frames) {
+      if (to + headroom + length - from > PIECE_BYTES) push(to)
+      if (headroom === 2) view.setUint16(to, length)
+      else view.setUint32(to, length)
+      to += headroom + length
+    }
+    push(to)
+    this.#write()
+    this.#isFull = this.#waitingBytes > ENOUGH_BYTES
     return !this.#isFull
+  }
+
+  /** One piece after the other: the stream would join those that wait. */
+  #write(): void {
+    if (this.#isWriting || this.#isClosed) return
+    const piece = this.#waiting.shift()
+    if (piece === undefined) return
+    this.#isWriting = true
+    this.#options.to.write(piece, () => {
+      this.#isWriting = false
+      this.#waitingBytes -= piece.length
+      if (this.#isFull && this.#waitingBytes <= ENOUGH_BYTES / 2) {
+        this.#isFull = false
+        this.#drained()
+      }
+      this.#write()
+    })
   }
 
   pause(): void {
