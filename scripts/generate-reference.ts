@@ -18,6 +18,7 @@ import { meaningKey } from '../src/plugins/cpu-software/sem/meanings.ts'
 import { vectorKey } from '../src/plugins/cpu-software/sem/vector-meanings.ts'
 import { findAssist } from '../src/plugins/cpu-software/system/assists.ts'
 import { vbdErrors } from '../src/plugins/vbd/errors.ts'
+import { vifErrors } from '../src/plugins/vif/errors.ts'
 import { shimErrors } from '../src/plugins/xen-shim/errors.ts'
 import { errors as xenErrors } from '../src/xen/errors.ts'
 import { PATHS } from '../src/xen/xenstore/paths.ts'
@@ -37,6 +38,7 @@ const CATALOGUES: readonly (readonly [string, Catalogue])[] = [
   ['Kernel and ramdisk', bootErrors],
   ['Console', consoleErrors],
   ['Disks', vbdErrors],
+  ['Networks', vifErrors],
   ['The Xen shim', shimErrors],
   ['Xen', xenErrors],
   ['xenstore', storeErrors],

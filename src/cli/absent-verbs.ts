@@ -13,8 +13,6 @@ export interface AbsentVerb {
   readonly why: string
 }
 
-const HOTPLUG =
-  'devices cannot be added to or taken from a running domain yet; name them in its configuration.'
 const PASSTHROUGH = 'there is no passing through of host devices.'
 const SAVING = 'the state of a guest cannot be saved and restored yet.'
 const MOVING = 'a guest cannot move to another machine yet.'
@@ -39,8 +37,6 @@ const devices = (type: string, device: string, why: string): AbsentVerb[] => [
 ]
 
 const ROWS: readonly AbsentVerb[] = [
-  verb('network-attach', 'DOMAIN [key=value ...]', 'Add a network interface to a running domain.', HOTPLUG),
-  verb('network-detach', 'DOMAIN DEVID|MAC', 'Take a network interface from a running domain.', HOTPLUG),
   verb('channel-list', 'DOMAIN ...', 'List the channels of domains.', NO_SUCH('channel')),
   ...devices('vtpm', 'virtual TPM', NO_SUCH('virtual TPM')),
   ...devices('vkb', 'virtual keyboard', DISPLAY),

@@ -92,6 +92,20 @@ export const cliErrors = defineErrors({
     // XEN: the status of xenconsole, which xl becomes.
     exit: 2,
   },
+  XT_CONSOLE_TYPE: {
+    title: 'A kind of console that xl does not know',
+    message: (_type: string, known: readonly string[]) => `console type supported are: ${known.join(', ')}`,
+    hint: (type: string) => `"${type}" is none of them.`,
+  },
+  XT_NO_CONSOLE_OF_TYPE: {
+    title: 'A kind of console that the guest does not have',
+    message: (domain: string, type: string) => `Unable to attach console: ${domain} has no ${type} console.`,
+    hint: 'A PVH guest has the pv console only: leave -t out.',
+  },
+  XT_HOST_DOMAIN: {
+    title: 'Domain 0 was to be destroyed',
+    message: () => 'Not destroying domain 0: it is this machine itself.',
+  },
   XT_INVALID_VCPU_COUNT: {
     title: 'vcpu-set with something that is no number',
     message: (text: string) => `Error: Invalid argument: "${text}" is no number of vCPUs`,
@@ -132,6 +146,17 @@ export const cliErrors = defineErrors({
     title: 'The domain has no such disk',
     message: (vdev: string) => `Error: Device ${vdev} not connected.`,
     hint: '`xt block-list` shows the disks of a domain.',
+  },
+  XT_VIF_OPTION: {
+    title: 'An option of a network interface that cannot be read',
+    message: ({ message, near }: SpecFault) => `command line: ${message}: near \`${near}'`,
+    hint: ({ hint }: SpecFault) =>
+      hint ?? 'Options are words of their own: mac=00:16:3e:01:02:03 bridge=xenbr0',
+  },
+  XT_UNKNOWN_VIF: {
+    title: 'The domain has no such network interface',
+    message: (device: string) => `Unknown device ${device}.`,
+    hint: '`xt network-list` shows the interfaces of a domain.',
   },
   XT_NO_DRIVE: {
     title: 'cd-insert or cd-eject with a disk that is no CD drive',

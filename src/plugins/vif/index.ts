@@ -40,7 +40,8 @@ export default definePlugin({
       complete(request, taken) {
         let devid = 0
         while (taken.includes(devid)) devid++
-        return { devid, ...(request as object) }
+        const asked = { devid, ...(request as Partial<VifDevice>) }
+        return { mac: defaultMac(ctx.vm.uuid, asked.devid), ...asked }
       },
       attach,
     })
