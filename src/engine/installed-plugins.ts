@@ -139,7 +139,9 @@ async function pack(folder: string, to: string): Promise<string> {
 }
 
 async function forget(name: string, dir: string): Promise<void> {
+  const from = dependencies(dir)[name]
   await npm(name, dir, ['uninstall', name])
+  if (from?.startsWith('file:')) rmSync(resolve(dir, from.slice('file:'.length)), { force: true })
   writeManifest(
     dir,
     installedPlugins(dir).filter((each) => each.package !== name),

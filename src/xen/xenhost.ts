@@ -15,8 +15,18 @@ export interface XenHost {
   readonly xenstore: XenstoreClient
   readonly evtchn: EvtchnClient
   readonly gnttab: GnttabClient
+  /** Where to tell what the frontend asks for; absent where nobody could look. */
+  readonly trace?: DeviceTrace
   /** A hypercall of the backend's own domain; -ENOSYS (-38n) where the kind has none. */
   hypercall(nr: number, ...args: readonly bigint[]): bigint
+}
+
+/** What `xt trace` shows of a device. Free while nobody looks: a text is only made then. */
+export interface DeviceTrace {
+  /** One word of shared memory: whether somebody looks at this moment. */
+  readonly isOn: boolean
+  /** A request that was taken from a ring: `read of 8 sectors at 2048`. */
+  request(text: () => string): void
 }
 
 /** Cold path: every call is a round trip. Rejects with XenstoreError (its `code` is the wire's text, e.g. ENOENT). */

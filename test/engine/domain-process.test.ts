@@ -6,7 +6,7 @@ import { launchDomain } from '../../src/engine/launch.ts'
 import { buildGuest } from '../../src/testkit/micro-guests/guest.ts'
 import { eventually, lab } from './fixtures/launch-fake.ts'
 
-const example = fileURLToPath(new URL('../../examples/plugin-hello', import.meta.url))
+const example = fileURLToPath(new URL('./fixtures/plugin-port', import.meta.url))
 
 /** A guest that writes a text to port 0x402 and powers off. */
 function talkingGuest(text: string): Uint8Array {
@@ -17,27 +17,27 @@ function talkingGuest(text: string): Uint8Array {
   })
 }
 
-t.test('the example plugin, loaded as a third party’s, hears a real guest through its port', async (t) => {
+t.test('a plugin of a third party hears a real guest through its port', async (t) => {
   const { paths, config } = lab(t)
   const kernel = join(paths.runDir, '..', 'guest.elf')
   writeFileSync(kernel, talkingGuest('hi there\n'))
-  const pluginSettings = { hello: { greeting: 'good day' } }
+  const pluginSettings = { port: { greeting: 'good day' } }
   const { log } = await launchDomain(config({ kernel, plugins: [example] }), { paths, pluginSettings })
   const text = await eventually(() => {
     const written = readFileSync(log, 'utf8')
     return written.includes('goodbye') ? written : undefined
   })
-  t.match(text, 'hello: good day, guest')
+  t.match(text, 'port: good day, guest')
   t.match(text, 'good day: the guest says "hi there"')
-  t.match(text, 'hello: goodbye, guest')
+  t.match(text, 'port: goodbye, guest')
 })
 
-t.test('a setting that the example does not know is refused with its name', async (t) => {
+t.test('a setting that a plugin does not know is refused with its name', async (t) => {
   const { paths, config } = lab(t)
-  const pluginSettings = { hello: { greetings: 'x' } }
+  const pluginSettings = { port: { greetings: 'x' } }
   await t.rejects(launchDomain(config({ plugins: [example] }), { paths, pluginSettings }), {
     code: 'XT_PLUGIN_SETTINGS',
-    message: /settings of plugin hello: .*greetings/,
+    message: /settings of plugin port: .*greetings/,
   })
 })
 
