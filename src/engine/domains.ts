@@ -16,6 +16,7 @@ import { join } from 'node:path'
 import { type Domid, domid } from '../base/brand.ts'
 import { type ControlClient, connectControl } from './control.ts'
 import { errors } from './errors.ts'
+import { unmountBelow } from './mounts.ts'
 import { controlSocket, domainsDir, namesDir, type XtPaths } from './paths.ts'
 
 /** A live domain, as the registry knows it; its process knows more (ControlClient.info). */
@@ -143,6 +144,7 @@ async function remove(paths: XtPaths, dir: string, forget: Forget): Promise<void
     // Another command was faster.
     return
   }
+  unmountBelow(claimed)
   releaseNames(paths, domid(Number(number)))
   await forget(paths, domid(Number(number)))
   rmSync(claimed, { recursive: true, force: true })

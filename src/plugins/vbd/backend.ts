@@ -23,6 +23,8 @@ export interface VbdOptions {
   readonly medium: Geometry
   /** Serves the rings of this disk. */
   readonly rings: (xenhost: XenHost) => RingService
+  /** Called once nothing uses the disk any more, while its nodes are still there. */
+  readonly release?: () => Promise<void>
   /** Whether frontends are asked to keep their pages granted. */
   readonly persistentGrants: boolean
   /** Most rings of one frontend. */
@@ -187,5 +189,6 @@ export class VbdBackend implements Backend {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.disconnect()
+    await this.#options.release?.()
   }
 }

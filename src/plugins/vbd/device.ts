@@ -20,7 +20,7 @@ export const vbdDevice = z.strictObject({
   backendtype: z.enum(['phy', 'tap', 'qdisk', 'standalone']).optional(),
   specification: z.enum(['xen', 'virtio']).default('xen'),
   script: text.optional(),
-  directIoSafe: z.boolean().default(false).describe('Without effect: I/O goes through the page cache'),
+  directIoSafe: z.boolean().default(false).describe('Past the page cache of the host (O_DIRECT)'),
   discard: z.boolean().optional().describe('Default: on if writable'),
   trusted: z.boolean().default(true),
   grantUsage: z.boolean().optional(),
@@ -34,7 +34,7 @@ export type VbdDevice = VbdSpec & { readonly shownAsDisk?: boolean }
 /** The script that libxl names where none is given. It is not run: nothing needs to be set up for a file. */
 const DEFAULT_SCRIPT = '/etc/xen/scripts/block'
 
-/** @throws XtError XT_VBD_FORMAT, XT_VBD_NO_TARGET, XT_VBD_UNSUPPORTED */
+/** @throws XtError XT_VBD_NO_TARGET, XT_VBD_UNSUPPORTED */
 export function mustBeServed(
   disk: VbdSpec,
   { cdromsAsDisks }: Pick<VbdSettings, 'cdromsAsDisks'>,
@@ -42,18 +42,18 @@ export function mustBeServed(
   const { vdev, format, backend, backendtype, specification, script } = disk
   const target = format === 'empty' || disk.target === '' ? undefined : disk.target
   if (target === undefined && !disk.cdrom) throw vbdErrors.XT_VBD_NO_TARGET(vdev)
-  if (target !== undefined && format !== 'raw') throw vbdErrors.XT_VBD_FORMAT(vdev, target, format)
   const unserved = (setting: string, needed: string) => vbdErrors.XT_VBD_UNSUPPORTED(vdev, setting, needed)
   if (backend !== undefined && backend !== '0' && backend !== 'Domain-0')
     throw unserved(`backend=${backend}`, 'grants and event channels between domain processes')
-  if (backendtype !== undefined && backendtype !== 'phy')
+  if (specification !== 'xen' || backendtype === 'standalone')
     throw unserved(
-      `backendtype=${backendtype}`,
-      'a backend beside our own; without it, or with phy, xt serves',
+      backendtype === 'standalone' ? 'backendtype=standalone' : `specification=${specification}`,
+      'virtio devices',
     )
-  if (specification !== 'xen') throw unserved(`specification=${specification}`, 'virtio devices')
-  if (script !== undefined && script !== '')
-    throw unserved(`script=${script}`, "a run of Xen's hotplug scripts; name the file or device itself")
+  if (backendtype === 'phy' && format !== 'raw' && target !== undefined)
+    throw unserved(`backendtype=phy with format=${format}`, 'no backendtype, or qdisk')
+  if (script !== undefined && format !== 'raw')
+    throw unserved(`script=${script} with format=${format}`, 'a script that makes a raw device')
   const { target: _given, ...rest } = disk
   return { ...rest, ...(target === undefined ? {} : { target }), shownAsDisk: disk.cdrom && cdromsAsDisks }
 }
@@ -70,19 +70,22 @@ export function frontendNodes(disk: VbdDevice): Record<string, string> {
   }
 }
 
-/** What the toolstack tells the backend. */
+/** What the toolstack tells the backend. XEN: libxl names another format together with the target. */
 export function backendNodes(disk: VbdDevice): Record<string, string> {
+  const { target = '', format, script } = disk
+  const isRaw = format === 'raw' || format === 'empty'
   return {
-    params: disk.target ?? '',
-    script: DEFAULT_SCRIPT,
+    params: isRaw ? target : `${format}:${target}`,
+    ...(isRaw ? { script: script ?? DEFAULT_SCRIPT } : {}),
     bootable: '1',
     dev: disk.vdev,
-    type: 'phy',
+    type: isRaw && disk.backendtype !== 'qdisk' ? 'phy' : 'qdisk',
     mode: disk.readwrite ? 'w' : 'r',
     'device-type': deviceType(disk),
     removable: flag(disk.removable),
     'discard-enable': flag(wantsDiscard(disk)),
     specification: 'xen',
+    ...(disk.directIoSafe ? { 'direct-io-safe': '1' } : {}),
   }
 }
 

@@ -2,8 +2,11 @@
  * One disk of the domain from its image to its rings: made, resized with its image, loaded with another disc, taken
  * away. What belongs together here lies on two threads and in xenstore; each step undoes the ones before it if it fails.
  */
-import type { BusDevice, Log, PvBus, VmInfo } from '../../engine/plugin.ts'
+
+import { existsSync } from 'node:fs'
+import type { BusDevice, Log, PvBus, VmInfo, XenstoreClient } from '../../engine/plugin.ts'
 import { VbdBackend } from './backend.ts'
+import { showImage } from './daemon.ts'
 import {
   backendNodes,
   frontendNodes,
@@ -14,14 +17,17 @@ import {
 } from './device.ts'
 import type { DiskThreads, ThreadedRings } from './disk-threads.ts'
 import { vbdErrors } from './errors.ts'
+import { addByScript, removeByScript, scriptPath } from './hotplug-script.ts'
 import { type Image, openImage } from './image.ts'
 import type { VbdSettings } from './settings.ts'
+import { sourceOf } from './source.ts'
 import { geometryOf, type OpenMedium } from './thread.ts'
 
 export interface DiskMakerOptions {
   readonly bus: PvBus
   readonly threads: DiskThreads
   readonly config: VbdSettings
+  readonly xenstore: XenstoreClient
   readonly vm: VmInfo
   readonly log: Log
 }
@@ -35,51 +41,85 @@ export class DiskMaker {
 
   /** @throws XtError of errors.ts, in which case nothing is left */
   async make(spec: VbdSpec): Promise<Disk> {
-    const { bus, threads, config, vm } = this.#options
+    const { bus, threads, config } = this.#options
     const log = this.#options.log.child(spec.vdev)
     const disk = mustBeServed(spec, config)
-    await using undo = new AsyncDisposableStack()
-    const image = await this.open(disk)
-    if (image !== undefined) undo.use(image)
-    const medium = mediumOf(image)
     const id = disk.vdevNumber
-    const backendPath = `/local/domain/0/backend/vbd/${vm.domid}/${id}`
-    const rings = undo.use(await threads.add(id, disk.vdev, backendPath, medium))
-    const backends: VbdBackend[] = []
-    const device = await bus.add<VbdDevice>(
-      {
-        type: 'vbd',
-        device: vbdDevice,
-        connectOn: 'Initialised',
-        create(xenhost, _disk, otherend) {
-          const { persistentGrants, maxQueues } = config
-          const options = {
-            disk,
-            medium: geometryOf(medium),
-            rings: () => rings,
-            persistentGrants,
-            maxQueues,
-            log,
-          }
-          const backend = new VbdBackend(xenhost, otherend, options)
-          backends.push(backend)
-          return backend
+    const release = new AsyncDisposableStack()
+    try {
+      const image = await this.open(disk)
+      const held: Held = { image }
+      release.defer(async () => held.image?.[Symbol.asyncDispose]())
+      const medium = mediumOf(image)
+      const rings = release.use(await threads.add(id, disk.vdev, this.#backendPath(disk), medium))
+      const backends: VbdBackend[] = []
+      const device = await bus.add<VbdDevice>(
+        {
+          type: 'vbd',
+          device: vbdDevice,
+          connectOn: 'Initialised',
+          create(xenhost, _disk, otherend) {
+            const { persistentGrants, maxQueues } = config
+            const backend = new VbdBackend(xenhost, otherend, {
+              disk,
+              medium: geometryOf(medium),
+              rings: () => rings,
+              release: () => release.disposeAsync(),
+              persistentGrants,
+              maxQueues,
+              log,
+            })
+            backends.push(backend)
+            return backend
+          },
         },
-      },
-      disk,
-      { id, frontend: frontendNodes(disk), backend: backendNodes(disk) },
-    )
-    undo.move()
-    log.info(describe(disk, image))
-    return new Disk(this, { disk, image, rings, device, backend: backends[0]!, log, config })
+        disk,
+        { id, frontend: frontendNodes(disk), backend: backendNodes(disk) },
+      )
+      log.info(describe(disk, image))
+      return new Disk(this, { disk, held, rings, release, device, backend: backends[0]!, log, config })
+    } catch (error) {
+      await release.disposeAsync()
+      throw error
+    }
   }
 
-  /** The image of a disk; undefined for a drive without a disc. */
+  /** The image of a disk, with what is needed to have it; undefined for a drive without a disc. */
   async open(disk: VbdDevice): Promise<Image | undefined> {
     const { target, vdev } = disk
     if (target === undefined) return undefined
-    const { sectorSizes } = this.#options.config
-    return openImage({ ...disk, target }, { sectorSize: sectorSizes[vdev] ?? 512 })
+    const { config, vm } = this.#options
+    const log = this.#options.log.child(vdev)
+    const targeted = { ...disk, target }
+    const sectorSize = config.sectorSizes[vdev] ?? 512
+    await using behind = new AsyncDisposableStack()
+    let path = await this.#runScript(targeted, behind)
+    const source = path === undefined ? sourceOf(targeted) : { kind: 'here' as const, path }
+    if (source.kind === 'here') path = source.path
+    else path = behind.use(await showImage(targeted, source, { directory: vm.runDir, log })).path
+    const image = await openImage(targeted, { path, lock: source.kind === 'here', sectorSize, log })
+    const rest = behind.move()
+    return withEnd(image, () => rest.disposeAsync())
+  }
+
+  /** The path that a hotplug script made of the target; undefined if the disk has none. */
+  async #runScript(
+    disk: VbdDevice & { target: string },
+    behind: AsyncDisposableStack,
+  ): Promise<string | undefined> {
+    const { script, vdev } = disk
+    // XEN: nbd:HOST:PORT is an old form of script=block-nbd; without Xen's scripts QEMU knows what it means.
+    if (script === undefined || (script === 'block-nbd' && !existsSync(scriptPath(script)))) return undefined
+    const { xenstore, vm } = this.#options
+    const backendPath = this.#backendPath(disk)
+    const options = { vdev, script, backendPath, xenstore, hostRunDir: vm.hostRunDir }
+    const path = await addByScript(options, backendNodes(disk))
+    behind.defer(() => removeByScript(options))
+    return path
+  }
+
+  #backendPath({ vdevNumber }: VbdDevice): string {
+    return `/local/domain/0/backend/vbd/${this.#options.vm.domid}/${vdevNumber}`
   }
 
   accept(spec: VbdSpec): VbdDevice {
@@ -87,10 +127,17 @@ export class DiskMaker {
   }
 }
 
+/** The image that is open: another one once the disc has been changed. */
+interface Held {
+  image: Image | undefined
+}
+
 interface Parts {
   disk: VbdDevice
-  image: Image | undefined
+  readonly held: Held
   readonly rings: ThreadedRings
+  /** Gives back rings, image and what lies behind it. */
+  readonly release: AsyncDisposableStack
   readonly device: BusDevice
   readonly backend: VbdBackend
   readonly log: Log
@@ -103,7 +150,6 @@ export class Disk {
   readonly #timer: NodeJS.Timeout | undefined
   /** Changes and looks at the size are done one after the other. */
   #queue: Promise<void> = Promise.resolve()
-  #isClosed = false
   #saidDeleted = false
 
   constructor(maker: DiskMaker, parts: Parts) {
@@ -122,7 +168,7 @@ export class Disk {
   /** Settles when the guest has let go of it, or at once by force. */
   async remove(options: { readonly force: boolean }): Promise<void> {
     await this.#parts.device.remove(options)
-    await this.close()
+    clearInterval(this.#timer)
   }
 
   /** Puts another disc into the drive, or takes it out. */
@@ -132,9 +178,9 @@ export class Disk {
       const disk = this.#maker.accept(spec)
       if (!parts.disk.cdrom || !disk.cdrom) throw vbdErrors.XT_VBD_NO_DRIVE(parts.disk.vdev)
       const image = await this.#maker.open(disk)
-      const before = parts.image
+      const before = parts.held.image
       parts.disk = disk
-      parts.image = image
+      parts.held.image = image
       await this.#tell({ params: backendNodes(disk)['params']! })
       await before?.[Symbol.asyncDispose]()
       parts.log.info(describe(disk, image))
@@ -145,17 +191,14 @@ export class Disk {
   async close(): Promise<void> {
     clearInterval(this.#timer)
     await this.#inTurn(async () => {
-      if (this.#isClosed) return
-      this.#isClosed = true
-      const { rings, image } = this.#parts
-      await rings[Symbol.asyncDispose]()
-      await image?.[Symbol.asyncDispose]()
+      await this.#parts.release.disposeAsync()
     })
   }
 
   async #look(): Promise<void> {
-    const { image, disk, log } = this.#parts
-    if (this.#isClosed || image === undefined) return
+    const { held, disk, log, release } = this.#parts
+    const { image } = held
+    if (release.disposed || image === undefined) return
     try {
       const before = image.geometry.sectors
       if (image.measure()) {
@@ -180,8 +223,8 @@ export class Disk {
 
   /** ORDER: the rings know of a medium before the guest does, and no longer use the one before when this settles. */
   async #tell(nodes: Readonly<Record<string, string>>): Promise<void> {
-    const { rings, backend, device, disk, image } = this.#parts
-    const medium = mediumOf(image)
+    const { rings, backend, device, disk, held } = this.#parts
+    const medium = mediumOf(held.image)
     await rings.load(medium)
     await device.announce({ ...nodes, ...backend.changed(disk, geometryOf(medium)) })
   }
@@ -191,6 +234,15 @@ export class Disk {
     this.#queue = turn.catch(() => undefined)
     return turn
   }
+}
+
+/** An image that takes something else along when it is closed. */
+function withEnd(image: Image, end: () => Promise<void>): Image {
+  const close = async () => {
+    await image[Symbol.asyncDispose]()
+    await end()
+  }
+  return Object.defineProperty(Object.create(image), Symbol.asyncDispose, { value: close })
 }
 
 const mediumOf = (image: Image | undefined): OpenMedium | undefined =>

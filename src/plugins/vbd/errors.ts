@@ -4,15 +4,36 @@ import { defineErrors } from '../../base/errors.ts'
 const disk = (vdev: string) => `disk ${vdev}`
 
 export const vbdErrors = defineErrors({
-  XT_VBD_FORMAT: {
-    title: 'A disk format that xt cannot serve',
-    message: (vdev: string, target: string, format: string) =>
-      `${disk(vdev)}: ${target} has format=${format}, and xt serves raw files and block devices only`,
-    hint: (_vdev: string, target: string, format: string) =>
-      format === 'qed'
-        ? 'Make a raw file of it with qemu-img convert -O raw.'
-        : `Make a raw file of it: qemu-img convert -f ${format === 'vhd' ? 'vpc' : format} -O raw ${target} NEW. ` +
-          "Serving it as it is would need qemu-storage-daemon's FUSE export, which xt does not start yet.",
+  XT_VBD_TARGET: {
+    title: 'A target of a disk that cannot be understood',
+    message: (vdev: string, target: string, why: string) => `${disk(vdev)}: ${target}: ${why}`,
+  },
+  XT_VBD_NO_DAEMON: {
+    title: 'A program that an image needs is not installed',
+    message: (vdev: string, target: string, _needed: string) =>
+      `${disk(vdev)}: ${target} is no raw file, and what serves it is not installed`,
+    hint: (_vdev: string, _target: string, needed: string) =>
+      `Debian has it in the package ${needed}. Or make a raw file of the image: qemu-img convert -O raw.`,
+  },
+  XT_VBD_NO_FUSE: {
+    title: 'The host has no FUSE, by which images other than raw ones are served',
+    message: (vdev: string, target: string) =>
+      `${disk(vdev)}: ${target} is no raw file, and /dev/fuse, through which it would be served, does not exist`,
+    hint: 'modprobe fuse. Or make a raw file of the image: qemu-img convert -O raw.',
+  },
+  XT_VBD_DAEMON: {
+    title: 'An image that qemu-storage-daemon does not open',
+    message: (vdev: string, target: string, why: string) => `${disk(vdev)}: cannot use ${target}: ${why}`,
+  },
+  XT_VBD_LOCKED: {
+    title: 'The image of a disk is in use',
+    message: (vdev: string, target: string, holder: string) =>
+      `${disk(vdev)}: ${target} is in use by ${holder}`,
+    hint: 'Two writers destroy an image. With access=ro several may read it.',
+  },
+  XT_VBD_SCRIPT: {
+    title: 'A hotplug script failed',
+    message: (vdev: string, script: string, why: string) => `${disk(vdev)}: ${script} failed: ${why}`,
   },
   XT_VBD_NO_TARGET: {
     title: 'A disk without a file or device',

@@ -15,7 +15,7 @@ export default definePlugin({
   name: 'vbd',
   api: 1,
   config: vbdSettings,
-  requires: ['pvBus'],
+  requires: ['pvBus', 'xenstore'],
   setup(ctx) {
     const configured = z.array(vbdDevice).parse(ctx.vm.config['disks'] ?? [])
     const present = new Set<Disk>()
@@ -49,7 +49,7 @@ export default definePlugin({
           most: config.threads,
           onFailure: (cause, names) => ctx.fail(cause, names),
         })
-        maker = new DiskMaker({ bus, threads, config, log, vm })
+        maker = new DiskMaker({ bus, threads, config, log, vm, xenstore: ctx.use('xenstore') })
         for (const disk of configured) await disks.attach(disk)
       },
       async pause() {

@@ -129,17 +129,15 @@ function wantedSectors(wanted: ReadonlyMap<string, string>, number: number): num
 }
 
 for (const [what, more, expected] of [
-  [
-    'qcow2',
-    { format: 'qcow2' },
-    { code: 'XT_VBD_FORMAT', hint: /qemu-img convert -f qcow2 .*qemu-storage-daemon/ },
-  ],
-  ['vhd', { format: 'vhd' }, { code: 'XT_VBD_FORMAT', hint: /convert -f vpc/ }],
   ['a disk without a target', { format: 'empty', target: undefined }, { code: 'XT_VBD_NO_TARGET' }],
   ['a driver domain', { backend: 'storage' }, { code: 'XT_VBD_UNSUPPORTED', message: /backend=storage/ }],
-  ['another backend', { backendtype: 'tap' }, { code: 'XT_VBD_UNSUPPORTED', message: /backendtype=tap/ }],
+  [
+    'a format for phy',
+    { backendtype: 'phy', format: 'qcow2' },
+    { code: 'XT_VBD_UNSUPPORTED', hint: /qdisk/ },
+  ],
   ['virtio', { specification: 'virtio' }, { code: 'XT_VBD_UNSUPPORTED', message: /specification=virtio/ }],
-  ['a script', { script: 'block-nbd' }, { code: 'XT_VBD_UNSUPPORTED', message: /script=block-nbd/ }],
+  ['a script for a format', { script: 'block-x', format: 'qcow2' }, { code: 'XT_VBD_UNSUPPORTED' }],
 ] as const) {
   t.test(`${what} is refused with what it would need`, async (t) => {
     t.throws(() => mustBeServed(disk(more), settings), expected)
@@ -153,8 +151,20 @@ t.test('a drive may be empty, and may be shown as a disk', async (t) => {
   t.equal(frontendNodes(mustBeServed(drive, { cdromsAsDisks: true }))['device-type'], 'disk')
 })
 
+t.test('another format is told as libxl tells it', async (t) => {
+  const device = mustBeServed(disk({ target: '/domu/disk3.qcow2', format: 'qcow2' }), settings)
+  const { params, type, script } = backendNodes(device)
+  t.same({ params, type, script }, { params: 'qcow2:/domu/disk3.qcow2', type: 'qdisk', script: undefined })
+})
+
 t.test('raw disks of domain 0 are served', async (t) => {
-  for (const more of [{}, { backend: '0' }, { backend: 'Domain-0' }, { backendtype: 'phy' }])
+  for (const more of [
+    {},
+    { backend: '0' },
+    { backend: 'Domain-0' },
+    { backendtype: 'phy' },
+    { backendtype: 'qdisk' },
+  ])
     t.equal(mustBeServed(disk(more), settings).target, '/d.raw')
   t.equal(backendNodes(mustBeServed(disk({ discard: false }), settings))['discard-enable'], '0')
   t.equal(frontendNodes(mustBeServed(disk({ trusted: false }), settings))['trusted'], '0')

@@ -1,8 +1,10 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   mkdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   truncateSync,
@@ -11,22 +13,34 @@ import {
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
-import { deviceGeometry, openImage } from '../../../src/plugins/vbd/image.ts'
+import { createLog } from '../../../src/base/log.ts'
+import { deviceGeometry, type ImageOptions, openImage } from '../../../src/plugins/vbd/image.ts'
+import { loadImageLock } from '../../../src/plugins/vbd/image-lock.ts'
 import { loadPunchHole } from '../../../src/plugins/vbd/punch-hole.ts'
 import { FileStore } from '../../../src/plugins/vbd/store.ts'
 import { xvda } from './frontend.ts'
 
 const KiB = 1024
 
+const qemuIoMissing = () =>
+  spawnSync('qemu-io', ['--version']).error === undefined ? false : 'no qemu-io (Debian: qemu-utils)'
+
 /** Some bytes of shared memory, as guest pages are. */
 const shared = (length: number) => new Uint8Array(new SharedArrayBuffer(length))
 
-const files = { sectorSize: 512 } as const
+const logged: string[] = []
+const options = (path: string, more: Partial<ImageOptions> = {}): ImageOptions => ({
+  path,
+  sectorSize: 512,
+  lock: true,
+  log: createLog((_level, line) => logged.push(line)),
+  ...more,
+})
 
 async function opened(t: Test, content: Uint8Array, readwrite = true): Promise<[FileStore, string]> {
   const target = join(t.testdir(), 'disk.raw')
   writeFileSync(target, content)
-  const image = await openImage({ ...xvda, target, readwrite }, files)
+  const image = await openImage({ ...xvda, target, readwrite }, options(target))
   t.teardown(() => image[Symbol.asyncDispose]())
   return [new FileStore(image.fd, image.geometry, await loadPunchHole()), target]
 }
@@ -104,13 +118,87 @@ t.test('a read-only disk is not opened for writing and offers no discard', async
   t.equal(store.discard, undefined)
 })
 
+t.test(
+  'an image has one writer; readers may look on',
+  { skip: (await loadImageLock()) === undefined ? 'koffi is not installed' : false },
+  async (t) => {
+    const target = join(t.testdir({ 'a.img': 'x'.repeat(4096) }), 'a.img')
+    const open = (readwrite: boolean) => openImage({ ...xvda, target, readwrite }, options(target))
+    await using writer = await open(true)
+    await t.rejects(open(true), {
+      code: 'XT_VBD_LOCKED',
+      message: /xvda: .*a.img is in use by this domain itself/,
+    })
+    await using _reader = await open(false)
+    const other = spawnSync(process.execPath, ['-e', `fs.openSync(${JSON.stringify(target)}, 'r+')`])
+    t.equal(other.status, 0, 'locks are for those who ask')
+    const qemu = spawnSync('qemu-io', ['-f', 'raw', '-c', 'write 0 512', target], { encoding: 'utf8' })
+    if (qemu.error === undefined) t.match(qemu.stderr, /Failed to get .* lock/)
+    else t.comment('no qemu-io to ask (Debian: qemu-utils)')
+    await writer[Symbol.asyncDispose]()
+    await using _next = await open(true)
+  },
+)
+
+t.test('an image that QEMU writes is refused, and QEMU is named', { skip: qemuIoMissing() }, async (t) => {
+  const target = join(t.testdir({ 'a.img': 'x'.repeat(4096) }), 'a.img')
+  const child = spawn('qemu-io', ['-f', 'raw', target], { stdio: ['pipe', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill())
+  child.stdin.write('write 0 512\n')
+  await once(child.stdout, 'data')
+  await t.rejects(openImage({ ...xvda, target }, options(target)), {
+    code: 'XT_VBD_LOCKED',
+    message: /in use by qemu-io .*\(process \d+\)/,
+  })
+})
+
+t.test('a raw image that looks like a container is served raw, with a word of warning', async (t) => {
+  const target = join(t.testdir(), 'a.img')
+  writeFileSync(target, Buffer.concat([Buffer.from('QFI\xfb', 'latin1'), Buffer.alloc(4096)]))
+  logged.length = 0
+  await using image = await openImage({ ...xvda, target }, options(target))
+  t.equal(image.geometry.sectors, 8)
+  t.match(logged, [/a.img is served as a raw image but looks like another format: say format=qcow2\?/])
+})
+
+t.test('a file may be shown with sectors of 4096 bytes', async (t) => {
+  const target = join(t.testdir({ 'a.img': 'x'.repeat(10_000) }), 'a.img')
+  await using image = await openImage({ ...xvda, target }, options(target, { sectorSize: 4096 }))
+  t.match(image.geometry, { sectors: 16, sectorSize: 4096, physicalSectorSize: 4096 })
+})
+
+t.test('an image that grows or is deleted is noticed', async (t) => {
+  const target = join(t.testdir({ 'a.img': 'x'.repeat(4096) }), 'a.img')
+  await using image = await openImage({ ...xvda, target }, options(target))
+  t.notOk(image.measure())
+  truncateSync(target, 8192)
+  t.ok(image.measure())
+  t.equal(image.geometry.sectors, 16)
+  t.notOk(image.isDeleted())
+  rmSync(target)
+  t.ok(image.isDeleted())
+})
+
+t.test('direct I/O: the same bytes past the page cache', async (t) => {
+  const target = join(t.testdir({ 'a.img': 'x'.repeat(16_384) }), 'a.img')
+  await using image = await openImage({ ...xvda, target, directIoSafe: true }, options(target))
+  const store = new FileStore(image.fd, image.geometry, undefined)
+  const memory = new Uint8Array(
+    new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true }).buffer as SharedArrayBuffer,
+  )
+  memory.fill(7, 0, 4096)
+  store.write([memory.subarray(0, 4096)], 4096)
+  store.read([memory.subarray(4096, 12_288)], 0)
+  t.same([memory[4096], memory[8192], memory[12_287]], ['x'.charCodeAt(0), 7, 7])
+})
+
 t.test('what cannot be a disk is named', async (t) => {
   const dir = t.testdir({ short: 'x', locked: 'x'.repeat(600) })
   mkdirSync(join(dir, 'folder'))
   symlinkSync('/nowhere', join(dir, 'dangling'))
   execFileSync('mkfifo', [join(dir, 'pipe')])
   const open = (name: string, readwrite: boolean) =>
-    openImage({ ...xvda, target: join(dir, name), readwrite }, files)
+    openImage({ ...xvda, target: join(dir, name), readwrite }, options(join(dir, name)))
   for (const readwrite of [true, false]) {
     await t.rejects(open('missing', readwrite), {
       code: 'XT_VBD_MISSING',
@@ -121,7 +209,9 @@ t.test('what cannot be a disk is named', async (t) => {
     await t.rejects(open('pipe', readwrite), { code: 'XT_VBD_NO_DISK', message: /neither a file nor/ })
     await t.rejects(open('short', readwrite), { code: 'XT_VBD_NO_DISK', message: /shorter than a sector/ })
   }
-  await t.rejects(openImage({ ...xvda, target: '/dev/null' }, files), { code: 'XT_VBD_NO_DISK' })
+  await t.rejects(openImage({ ...xvda, target: '/dev/null' }, options('/dev/null')), {
+    code: 'XT_VBD_NO_DISK',
+  })
   if (process.getuid?.() === 0) return t.comment('root may open everything')
   chmodSync(join(dir, 'locked'), 0o400)
   await t.rejects(open('locked', true), { code: 'XT_VBD_DENIED', hint: /access=ro/ })
