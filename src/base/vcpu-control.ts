@@ -22,6 +22,8 @@ export const VCPU_REQUEST = {
   nmi: 64,
   /** An offline vCPU's registers have been set: run. */
   start: 128,
+  /** Somebody began or ceased to watch what the vCPU's time goes into: see the CPU backend. */
+  profile: 256,
 } as const
 
 /** Values of the state word. `down`: halted with interrupts off; when every vCPU is down or offline the domain has powered off. */

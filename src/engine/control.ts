@@ -18,8 +18,10 @@ import type { LogLevel } from '../base/log.ts'
 import type { DomainConfig } from '../config/schema.ts'
 import type { ServedDevice } from './devices.ts'
 import { errors } from './errors.ts'
-import type { VcpuInfo } from './plugin.ts'
+import type { VcpuInfo, VcpuProfile } from './plugin.ts'
 import type { VmState } from './vm-state.ts'
+
+export type { VcpuProfile } from './plugin.ts'
 
 /** What a domain says of itself. Plain JSON. */
 export interface DomainInfo {
@@ -97,6 +99,10 @@ export interface ControlRequests {
     result: ServedDevice
   }
   deviceList: { params: { readonly kind: string }; result: readonly ServedDevice[] }
+  /** What the vCPUs counted so far. */
+  cpuCounters: { params: Record<never, never>; result: CpuCounters }
+  /** Settles after `ms` milliseconds. */
+  cpuProfile: { params: { readonly ms: number }; result: readonly VcpuProfile[] }
   /** Writes an ELF core file, with the guest paused meanwhile. */
   dumpCore: { params: { readonly path: string }; result: null }
   /**
@@ -104,6 +110,12 @@ export interface ControlRequests {
    * those who follow it have left the old one: so they can be there first.
    */
   subscribe: { params: { readonly logs: boolean; readonly follows: boolean }; result: null }
+}
+/** Counters of each vCPU at one moment. */
+export interface CpuCounters {
+  /** A clock that only goes forward, milliseconds. */
+  readonly atMs: number
+  readonly vcpus: readonly Readonly<Record<string, number>>[]
 }
 export type ControlMethod = keyof ControlRequests
 
@@ -192,6 +204,8 @@ export class ControlClient implements Disposable {
     this.request('setMaxMemory', { kib })
   sysrq = (key: string): Promise<null> => this.request('sysrq', { key })
   nmi = (vcpu: number): Promise<null> => this.request('nmi', { vcpu })
+  cpuCounters = (): Promise<CpuCounters> => this.request('cpuCounters', {})
+  cpuProfile = (ms: number): Promise<readonly VcpuProfile[]> => this.request('cpuProfile', { ms })
   updateConfig = (config: DomainConfig): Promise<null> => this.request('updateConfig', { config })
   deviceAttach = (kind: string, spec: unknown, libxl?: unknown): Promise<ServedDevice> =>
     this.request('deviceAttach', { kind, spec, libxl })

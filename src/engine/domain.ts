@@ -115,6 +115,11 @@ export class Domain {
       deviceChange: ({ kind, id, spec, libxl }) =>
         this.#changeDevice('change a device', kind, libxl, (devices) => devices.change(kind, id, spec)),
       deviceList: ({ kind }) => this.#devices('list devices').list(kind),
+      cpuCounters: () => ({
+        atMs: performance.now(),
+        vcpus: this.#liveVm('read the counters of the CPU').cpuCounters(),
+      }),
+      cpuProfile: ({ ms }) => this.#liveVm('watch the CPU').cpuProfile(ms),
       dumpCore: ({ path }) => this.#dumpPaused(path).then(nothing),
     })
   }

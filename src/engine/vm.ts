@@ -12,7 +12,7 @@ import type { CapabilityTable } from './context.ts'
 import type { DeviceTable } from './devices.ts'
 import type { CallName, DriverClock, DriverOptions, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
-import type { Plugin, VcpuInfo, VcpuStartState, Vcpus, VmInfo } from './plugin.ts'
+import type { Plugin, VcpuInfo, VcpuProfile, VcpuStartState, Vcpus, VmInfo } from './plugin.ts'
 import { setupPlugins } from './setup.ts'
 import { StateMachine, type VmState } from './vm-state.ts'
 
@@ -103,6 +103,20 @@ export class Vm {
 
   vcpus(): readonly VcpuInfo[] {
     return this.#lastVcpus ?? this.#vcpus?.info() ?? []
+  }
+
+  /** What the vCPUs counted so far. Throws XT_NOT_COUNTED. */
+  cpuCounters(): readonly Readonly<Record<string, number>>[] {
+    const counters = this.#vcpus?.counters?.()
+    if (counters === undefined) throw errors.XT_NOT_COUNTED(this.#options.info.name)
+    return counters
+  }
+
+  /** What the vCPUs' time goes into for some time. Throws XT_NOT_COUNTED. */
+  async cpuProfile(ms: number): Promise<readonly VcpuProfile[]> {
+    const profile = this.#vcpus?.profile?.(ms)
+    if (profile === undefined) throw errors.XT_NOT_COUNTED(this.#options.info.name)
+    return await Promise.race([profile, this.#gone.promise])
   }
 
   /** Memory that the guest has and did not balloon out; undefined where no Xen shim counts it. */

@@ -95,6 +95,8 @@ export class FakeDomain {
       deviceDetach: (request) => this.onDevice('detach', request),
       deviceChange: (request) => this.onDevice('change', request),
       deviceList: () => [],
+      cpuCounters: () => ({ atMs: 0, vcpus: [] }),
+      cpuProfile: () => [],
       dumpCore: ({ path }) => take(`dumpCore ${path}`)(),
     })
   }

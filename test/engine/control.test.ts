@@ -25,6 +25,8 @@ async function serve(t: Teardown, some: Partial<ControlHandlers> = {}) {
     sysrq: refuse,
     nmi: refuse,
     updateConfig: refuse,
+    cpuCounters: refuse,
+    cpuProfile: refuse,
     deviceAttach: refuse,
     deviceDetach: refuse,
     deviceChange: refuse,

@@ -47,6 +47,7 @@ import {
   op,
   type Type,
 } from './wasm/encoder.ts'
+import { named } from './wasm/name-section.ts'
 import {
   add,
   add32,
@@ -101,7 +102,9 @@ export interface CoreBytes {
 }
 
 export function buildCore(): CoreBytes {
-  return { core: buildMain(), rest: buildRest() }
+  const first = Object.keys(SHARED).length
+  const names = functionHandlers.map(({ key, width }, i) => [first + i, `${key} ${width}`] as const)
+  return { core: named(buildMain(), 'interpreter'), rest: named(buildRest(), 'handlers', new Map(names)) }
 }
 
 const HANDLER_TYPE = [['i32', 'i32', 'i64', 'i32'], ['i32']] as const

@@ -3,24 +3,37 @@
  *
  * The interpreter is compiled once, optimised, while the rest of the domain is set up, and shared by all threads.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { z } from 'zod'
 import type { Log } from '../../base/log.ts'
 import type { MachineMemory } from '../../base/machine-memory.ts'
-import { CONTROL_WORD, controlWord, requestVcpu, VCPU_REQUEST, VCPU_STATE } from '../../base/vcpu-control.ts'
+import {
+  CONTROL_WORD,
+  controlWord,
+  requestAllVcpus,
+  requestVcpu,
+  VCPU_REQUEST,
+  VCPU_STATE,
+} from '../../base/vcpu-control.ts'
 import {
   definePlugin,
   type FrozenExits,
   type VcpuInfo,
+  type VcpuProfile,
   type VcpuStartState,
   type Vcpus,
 } from '../../engine/plugin.ts'
 import { CpuState } from './cpu-state.ts'
 import { compileInterpreter } from './interpreter.ts'
 import { startFlat } from './reset.ts'
+import { readCounters } from './state.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
 import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 
+/** A vCPU that is parked says nothing: it is not waited for any longer. */
+const PROFILE_POLL_MS = 20
+const PROFILE_TRIES = 100
 const STATE_NAMES = Object.fromEntries(
   Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
 ) as Record<number, VcpuInfo['state']>
@@ -29,6 +42,10 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   readonly #memory: MachineMemory
   readonly #log: Log
   readonly #workers: Worker[] = []
+  /** Whether somebody watches the vCPUs (worker.ts), and who waits for what was seen. */
+  readonly #watched = new Int32Array(new SharedArrayBuffer(4))
+  #profiles: VcpuProfile[] = []
+  #profiling: Promise<readonly VcpuProfile[]> | undefined
   readonly #epochNs = process.hrtime.bigint()
   #start: VcpuStartState = { rip: 0, rbx: 0 }
   #end!: (how: { reason: number; detail?: string }) => void
@@ -57,7 +74,15 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
     const ready = Array.from({ length: layout.vcpus }, (_, index) => {
-      const workerData: VcpuWorkerData = { memory, layout, index, modules, exits, epochNs: this.#epochNs }
+      const workerData: VcpuWorkerData = {
+        memory,
+        layout,
+        index,
+        modules,
+        exits,
+        epochNs: this.#epochNs,
+        watched: this.#watched,
+      }
       const worker = new Worker(url, { workerData, name: `vcpu${index}` })
       this.#workers.push(worker)
       return new Promise<void>((resolve, reject) => {
@@ -68,6 +93,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         worker.on('message', (message: VcpuMessage) => {
           if (message.type === 'ready') resolve()
           else if (message.type === 'log') this.#log[message.level](`vcpu${index}: ${message.line}`)
+          else if (message.type === 'profile') this.#profiles.push(message.profile)
           else if (message.type === 'failed')
             broken(Object.assign(new Error(`vcpu${index}: ${message.message}`), { stack: message.stack }))
           else
@@ -133,6 +159,37 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         ranNs: u32[word(CONTROL_WORD.ranNsLow)]! + u32[word(CONTROL_WORD.ranNsHigh)]! * 2 ** 32,
       }
     })
+  }
+
+  counters(): readonly Readonly<Record<string, number>>[] {
+    const { view, layout } = this.#memory
+    return Array.from({ length: layout.vcpus }, (_, vcpu) =>
+      readCounters(view, stateBase(this.#memory, vcpu)),
+    )
+  }
+  profile(ms: number): Promise<readonly VcpuProfile[]> {
+    this.#profiling ??= this.#profile(ms).finally(() => {
+      this.#profiling = undefined
+    })
+    return this.#profiling
+  }
+  async #profile(ms: number): Promise<readonly VcpuProfile[]> {
+    // One that was parked meanwhile said so late.
+    this.#profiles = []
+    this.#watch(1)
+    await sleep(ms)
+    this.#watch(0)
+    for (let tries = 0; tries < PROFILE_TRIES && this.#profiles.length < this.#memory.layout.vcpus; tries++)
+      await sleep(PROFILE_POLL_MS)
+    return Array.from(
+      { length: this.#memory.layout.vcpus },
+      (_, index) =>
+        this.#profiles.find((profile) => profile.index === index) ?? { index, parts: {}, functions: [] },
+    )
+  }
+  #watch(watched: 0 | 1): void {
+    Atomics.store(this.#watched, 0, watched)
+    requestAllVcpus(this.#memory, VCPU_REQUEST.profile)
   }
 
   async #until(vcpu: number, wanted: number): Promise<void> {

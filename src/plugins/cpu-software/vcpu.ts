@@ -40,6 +40,8 @@ const ALL_ONES = (1n << 64n) - 1n
 export interface VcpuEvents {
   /** The guest ended the machine. */
   shutdown(reason: number, detail?: string): void
+  /** Somebody began or ceased to watch what the thread's time goes into. */
+  profile(): void
 }
 
 /** sched.h SHUTDOWN_* that the CPU itself brings about. */
@@ -201,6 +203,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       if (bits & (VCPU_REQUEST.flushTlb | VCPU_REQUEST.flushCode)) this.#serveFlushes()
       if (bits & (VCPU_REQUEST.kick | VCPU_REQUEST.nmi)) this.#interruptMayWait = true
       if (bits & VCPU_REQUEST.nmi) this.#nmi = true
+      if (bits & VCPU_REQUEST.profile) this.#events.profile()
       if (bits & VCPU_REQUEST.init && this.#currentState() !== VCPU_STATE.offline) this.#init()
       if (bits & VCPU_REQUEST.sipi && this.#currentState() === VCPU_STATE.offline) {
         startSipi(this.cpu, Atomics.load(i32, this.#word(LAPIC_WORD.sipiVector)))

@@ -2,10 +2,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { createLog, type LogLevel } from '../../base/log.ts'
 import { type MachineLayout, MachineMemory } from '../../base/machine-memory.ts'
-import type { FrozenExits } from '../../engine/plugin.ts'
+import type { FrozenExits, VcpuProfile } from '../../engine/plugin.ts'
 import { systemClock } from './clock.ts'
 import type { CoreModules } from './cpu.ts'
 import { ExitTable } from './exit-table.ts'
+import { ThreadProfiler } from './profile.ts'
 import { SoftwareVcpu } from './vcpu.ts'
 
 export interface VcpuWorkerData {
@@ -16,11 +17,14 @@ export interface VcpuWorkerData {
   readonly exits: FrozenExits
   /** Host monotonic time in ns at which system time was 0. */
   readonly epochNs: bigint
+  /** One word: whether somebody watches what the thread's time goes into. */
+  readonly watched: Int32Array<SharedArrayBuffer>
 }
 
 export type VcpuMessage =
   | { readonly type: 'ready' }
   | { readonly type: 'shutdown'; readonly reason: number; readonly detail: string | undefined }
+  | { readonly type: 'profile'; readonly profile: VcpuProfile }
   | { readonly type: 'log'; readonly level: LogLevel; readonly line: string }
   | { readonly type: 'failed'; readonly message: string; readonly stack: string | undefined }
 
@@ -29,9 +33,15 @@ const post = (message: VcpuMessage): void => parentPort!.postMessage(message)
 async function main(): Promise<void> {
   const data = workerData as VcpuWorkerData
   const memory = new MachineMemory(data.memory, data.layout)
+  const profiler = new ThreadProfiler()
   const log = createLog((level, line) => post({ type: 'log', level, line }))
   const vcpu = new SoftwareVcpu(memory, data.index, data.modules, log, systemClock(data.epochNs), {
     shutdown: (reason, detail) => post({ type: 'shutdown', reason, detail }),
+    profile: () => {
+      const wanted = Atomics.load(data.watched, 0) !== 0
+      if (wanted && !profiler.isOn) profiler.start()
+      else if (!wanted && profiler.isOn) post({ type: 'profile', profile: profiler.stop(data.index) })
+    },
   })
   vcpu.exits = await ExitTable.load(vcpu, data.exits)
   vcpu.prepare()
