@@ -59,7 +59,6 @@ export function judge(reader: Reader): DomainConfig | undefined {
 /** What xt says of the things it does not have. */
 const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['firmware', 'xt has no firmware for this type of guest; name the kernel'],
-  ['bootloader', 'xt runs no bootloader; name the kernel'],
   ['pvshim', 'xt has no PV shim'],
   ['vtpm', 'xt has no TPM'],
   ['pvcalls', 'xt has no PV sockets'],
@@ -104,6 +103,8 @@ function makeDraft(reader: Reader): unknown {
     kernel: b['kernel'],
     ramdisk: b['ramdisk'],
     cmdline: b['cmdline'],
+    bootloader: b['bootloader'],
+    bootloaderArgs: b['bootloader_args'],
     memoryKiB: Number(memory),
     maxMemoryKiB: Number(most),
     vcpus,

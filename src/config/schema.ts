@@ -114,6 +114,8 @@ export const domainSchema = z.strictObject({
   kernel: text.optional(),
   ramdisk: text.optional(),
   cmdline: text.default(''),
+  bootloader: text.optional().describe('Program that takes kernel and ramdisk from the first disk'),
+  bootloaderArgs: z.array(text).default([]),
   memoryKiB: count.min(1).describe('Memory at start (xl: memory)'),
   maxMemoryKiB: count.min(1).describe('Most memory the guest may have (xl: maxmem)'),
   vcpus: z.int().min(1).max(MAX_VCPUS).default(1).describe('vCPUs online at start'),

@@ -31,8 +31,8 @@ await serveDomain({
     return loadPlugins(builtinPlugins, plugins, process.cwd())
   },
   buildGuest: (memory, config, files) => {
-    const { cmdline, vcpus, maxVcpus } = config
-    const guest = buildPvhGuest(memory, { ...files, kernelName: config.kernel!, cmdline, vcpus, maxVcpus })
+    const { vcpus, maxVcpus } = config
+    const guest = buildPvhGuest(memory, { ...files, vcpus, maxVcpus })
     return { rip: guest.entry, rbx: guest.startInfo }
   },
 })

@@ -81,6 +81,7 @@ export class Domain {
   #claim: Claim | undefined
   #store: StoreConnection | undefined
   #vm: Vm | undefined
+  #trace: Promise<TraceSessions> | undefined
   #destroyAsked = false
   #fault: XtError | undefined
   #released: Promise<void> | undefined
@@ -120,6 +121,9 @@ export class Domain {
         vcpus: this.#liveVm('read the counters of the CPU').cpuCounters(),
       }),
       cpuProfile: ({ ms }) => this.#liveVm('watch the CPU').cpuProfile(ms),
+      traceOpen: async (wish) => (await this.#tracing()).open(wish),
+      traceFetch: async ({ session }) => (await this.#tracing()).fetch(session),
+      traceClose: async ({ session }) => (await this.#tracing()).close(session),
       dumpCore: ({ path }) => this.#dumpPaused(path).then(nothing),
     })
   }
@@ -167,7 +171,7 @@ export class Domain {
     // Slow things begin together; all must have ended before one that failed ends the rest.
     const [claim, files, plugins] = await allOf([
       this.#enterRegistry(),
-      readGuestFiles(config),
+      readGuestFiles(config, host.paths.runDir),
       host.loadPlugins(config),
     ])
     this.#mustGoOn()
@@ -275,6 +279,14 @@ export class Domain {
     const vm = this.#runningVm(wish)
     if (vm.state !== 'running' && vm.state !== 'paused') throw errors.XT_NOT_NOW(wish, vm.state)
     return vm
+  }
+
+  /** Made when somebody looks for the first time. */
+  async #tracing(): Promise<TraceSessions> {
+    const { xenDomain } = this.#runningVm('trace the guest')
+    if (xenDomain === undefined) throw errors.XT_NOT_NOW('trace the guest', this.#vm?.state ?? 'building')
+    this.#trace ??= import('./trace-session.ts').then(({ TraceSessions }) => new TraceSessions(xenDomain))
+    return this.#trace
   }
 
   async #askGuest(what: 'poweroff' | 'reboot'): Promise<void> {

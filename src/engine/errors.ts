@@ -142,6 +142,25 @@ export const errors = defineErrors({
     message: () => 'Neither kernel nor bootloader specified',
     hint: 'kernel="FILE" names a bzImage or an ELF file with a PVH entry.',
   },
+  XT_BOOTLOADER_MISSING: {
+    title: 'The bootloader is not installed',
+    message: (name: string) => `bootloader="${name}": there is no such program`,
+    hint: (name: string) =>
+      name.includes('/')
+        ? 'It is given as a path: is that right?'
+        : "pygrub is in Debian's package xen-utils-4.17 (apt install --no-install-recommends xen-utils-4.17). " +
+          'Without it, name kernel= and ramdisk= themselves.',
+  },
+  XT_BOOTLOADER_DISK: {
+    title: 'The bootloader has no disk to look into',
+    message: (name: string, why: string) => `bootloader="${name}": ${why}`,
+    hint: 'A bootloader reads the first entry of disk=, which must be a raw file or a block device.',
+  },
+  XT_BOOTLOADER_FAILED: {
+    title: 'The bootloader found nothing to boot',
+    message: (name: string, disk: string, why: string) => `${name} on ${disk}: ${why}`,
+    hint: 'pygrub looks for /boot/grub/grub.cfg or menu.lst in an ext2-4, FAT, XFS, UFS or ISO9660 file system.',
+  },
   XT_FILE_UNREADABLE: {
     title: 'A file that the configuration names cannot be read',
     message: (key: string, path: string, why: string) => `${key} ${path}: ${why}`,

@@ -1,19 +1,43 @@
-/** The files that a configuration names for the guest, read before anything is built. */
+/**
+ * The files that a guest starts with, read before anything is built: those that the configuration names, or those that
+ * its bootloader finds on its disk.
+ */
 import { readFile, stat } from 'node:fs/promises'
 import type { DomainConfig } from '../config/schema.ts'
 import { errors } from './errors.ts'
+import { withBootloader } from './run-bootloader.ts'
 
 export interface GuestFiles {
   readonly kernel: Uint8Array
+  /** For messages. */
+  readonly kernelName: string
   readonly ramdisk?: Uint8Array
+  readonly cmdline: string
 }
 
-/** Rejects with XT_KERNEL_MISSING or XT_FILE_UNREADABLE. */
-export async function readGuestFiles({ kernel, ramdisk }: DomainConfig): Promise<GuestFiles> {
+/** Rejects with XT_KERNEL_MISSING, XT_FILE_UNREADABLE or the bootloader's errors. */
+export async function readGuestFiles(config: DomainConfig, runDir: string): Promise<GuestFiles> {
+  const { bootloader, kernel, ramdisk, cmdline } = config
+  if (bootloader !== undefined) {
+    const files = { ...config, bootloader }
+    return withBootloader(files, runDir, async (found) => ({
+      ...(await readFiles(found)),
+      kernelName: `the kernel that ${bootloader} found`,
+    }))
+  }
   if (kernel === undefined) throw errors.XT_KERNEL_MISSING()
-  const first = await readGuestFile('kernel', kernel)
-  if (ramdisk === undefined) return { kernel: first }
-  return { kernel: first, ramdisk: await readGuestFile('ramdisk', ramdisk) }
+  return readFiles({ kernel, ramdisk, cmdline })
+}
+
+async function readFiles(files: {
+  readonly kernel: string
+  readonly ramdisk?: string | undefined
+  readonly cmdline: string
+}): Promise<GuestFiles> {
+  const { kernel: kernelName, ramdisk, cmdline } = files
+  const kernel = await readGuestFile('kernel', kernelName)
+  if (ramdisk === undefined) return { kernel, kernelName, cmdline }
+  return { kernel, kernelName, cmdline, ramdisk: await readGuestFile('ramdisk', ramdisk) }
 }
 
 async function readGuestFile(key: string, path: string): Promise<Uint8Array> {
