@@ -22,6 +22,10 @@ export function readVif(words: readonly string[]): VifArguments {
   return { vif: { ...vif, ...limit }, libxl: libxlNic(spec!) }
 }
 
+/** libxl's form as plain JSON, for the domain process. */
+export const plainVif = (libxl: VifArguments['libxl']): object =>
+  JSON.parse(JSON.stringify(libxl, (_, value) => (typeof value === 'bigint' ? Number(value) : value)))
+
 /** What `xl -N network-attach` prints. */
 export const printVif = (libxl: VifArguments['libxl']): string =>
   `vif: ${printJson(arrange(libxl, 'nic'))}\n\n`

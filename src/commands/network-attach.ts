@@ -1,7 +1,7 @@
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
 import { cliErrors } from '../cli/errors.ts'
-import { printVif, readVif } from '../cli/vif-arguments.ts'
+import { plainVif, printVif, readVif } from '../cli/vif-arguments.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
 
 export default class NetworkAttach extends XtCommand {
@@ -34,7 +34,7 @@ networking. Returns when the interface is offered to the guest, which takes it u
     const domain = await findDomain(this.paths, name)
     const { vif, libxl } = readVif(words)
     using client = await connectDomain(domain)
-    const { id, spec } = await client.deviceAttach('vif', vif, libxl)
+    const { id, spec } = await client.deviceAttach('vif', vif, plainVif(libxl))
     return { domid: domain.domid, id, mac: (spec as { readonly mac: string }).mac }
   }
 }

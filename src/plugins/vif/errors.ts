@@ -22,6 +22,22 @@ export const vifErrors = defineErrors({
     message: (name: string, reason: string) => `${name}: passt does not run: ${reason}`,
     hint: 'It needs a network interface with a default route. A port that is to be forwarded must be free.',
   },
+  XT_VIF_NO_VDE: {
+    title: 'VDE is not installed',
+    message: (name: string) =>
+      `${name}: vde_switch and vde_plug are not there, which make a switch between guests`,
+    hint: 'Install them (Debian: apt install vde2 vdeplug).',
+  },
+  XT_VIF_VDE: {
+    title: 'A VDE switch cannot be used',
+    message: (name: string, reason: string) => `${name}: ${reason}`,
+    hint: 'bridge=vde:NAME is a switch that xt starts; bridge=vde:/DIRECTORY is one that runs: vde_switch -s /DIRECTORY.',
+  },
+  XT_VIF_SWITCH_NAME: {
+    title: 'A switch with a name that cannot be',
+    message: (name: string, place: string) => `${name}: bridge=vde:${place} is no name of a switch`,
+    hint: 'A name has letters, digits, dots and dashes, at most 40; what begins with / is the directory of a switch.',
+  },
   XT_VIF_NODE: {
     title: 'A network frontend published something unusable',
     message: (path: string, value: string) => `${path} holds ${JSON.stringify(value)}`,

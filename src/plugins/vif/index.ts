@@ -49,7 +49,7 @@ export default definePlugin({
     async function attach(device: VifDevice) {
       const vif: Vif = { ...device, mac: device.mac ?? defaultMac(ctx.vm.uuid, device.devid) }
       const log = ctx.log.child(vifName(vif))
-      const port = await openHostSide(vif)
+      const port = await openHostSide(vif, ctx.vm.hostRunDir)
       let backend: VifBackend | undefined
       const driver: BackendDriver<Vif> = {
         type: 'vif',
