@@ -85,9 +85,10 @@ function info(domain: XlDomain): unknown {
     pauseCount: domain.paused ? 1 : 0,
     ...(domain.shutdown ? { shutdownReason: domain.shutdown_reason } : {}),
     memoryMiB: domain.memory_mib,
-    vcpus: Array.from({ length: domain.vcpus }, (_, index) => ({
+    // The time of a domain without an online vCPU is that of one which is down.
+    vcpus: Array.from({ length: Math.max(1, domain.vcpus) }, (_, index) => ({
       index,
-      state: vcpuState,
+      state: domain.vcpus === 0 ? 'down' : vcpuState,
       ranNs: index === 0 ? Number(domain.cpu_time_ns) : 0,
     })),
     createdMs: 0,

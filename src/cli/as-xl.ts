@@ -1,6 +1,6 @@
 /** What makes `xt-xl` of `xt`: the commands of xl and no others, so that its shortened commands mean what they do in xl. Pure. */
 
-/** Topics and commands that xl does not have. */
-const OURS = /^(?:config|xenstore|plugins):|^completion$/
+/** Commands that xl does not have: all below a topic, and one by itself. */
+export const isOurs = (id: string): boolean => /:|^completion$/.test(id)
 
-export const xlCommands = (ids: readonly string[]): readonly string[] => ids.filter((id) => !OURS.test(id))
+export const xlCommands = (ids: readonly string[]): readonly string[] => ids.filter((id) => !isOurs(id))

@@ -15,6 +15,11 @@ export abstract class XtCommand extends Command {
 
   protected readonly paths = xtPaths()
 
+  /** Called as `xl`: domain 0 is listed, as programs that drive xl expect. */
+  protected get listsHost(): boolean {
+    return this.config.bin === 'xt-xl'
+  }
+
   /** A line for people, on standard error: results alone go to standard output. */
   protected note(line: string): void {
     process.stderr.write(`${line}\n`)

@@ -12,6 +12,8 @@ export function longEntry({
   name,
   config,
 }: Pick<DomainInfo, 'domid' | 'name' | 'config'>): LibxlObject {
+  // XEN: of domain 0 there is no stored configuration, only what the hypervisor knows.
+  if (domid === 0) return { domid, config: config.libxl as LibxlObject }
   const { c_info, b_info, ...rest } = config.libxl as Readonly<Record<string, LibxlObject>>
   const { arch_x86 } = (b_info ?? {}) as Readonly<Record<string, LibxlObject>>
   return {

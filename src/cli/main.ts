@@ -11,8 +11,8 @@ import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
 import { xtPaths } from '../engine/paths.ts'
 import { ABSENT_VERBS, absentHelp, absentList, refuseAbsent } from './absent-verbs.ts'
-import { xlCommands } from './as-xl.ts'
-import { reportError } from './report.ts'
+import { isOurs, xlCommands } from './as-xl.ts'
+import { extraWords, reportError } from './report.ts'
 import { isTopic, readCommandLine } from './verbs.ts'
 
 export interface Program {
@@ -48,10 +48,26 @@ export async function main(argv: readonly string[], program: Program): Promise<n
       // xl's status for a bare `xl`: something was forgotten.
       return isVerbMissing && !asksForHelp(args) ? 1 : 0
     }
-    await config.runCommand(command, [...args])
+    await run(config, command, args)
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error) {
     return reportError(error, failed)
+  }
+}
+
+/** XEN: xl's verbs pass over words that are too many; it is said here. Our own commands refuse them. */
+async function run(config: Config, command: string, args: readonly string[]): Promise<void> {
+  try {
+    await config.runCommand(command, [...args])
+  } catch (error) {
+    const extra = extraWords(error)
+    if (extra.length === 0 || isOurs(command)) throw error
+    const rest = [...args]
+    for (const word of extra.toReversed()) {
+      process.stderr.write(`"${word}" is ignored: it is one word too many.\n`)
+      rest.splice(rest.lastIndexOf(word), 1)
+    }
+    await config.runCommand(command, rest)
   }
 }
 

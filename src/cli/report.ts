@@ -38,6 +38,12 @@ function exitStatus(thrown: unknown): number | undefined {
   return code === 'EEXIT' && typeof oclif?.exit === 'number' ? oclif.exit : undefined
 }
 
+/** The words for which oclif's parser saw no use; none if something else was wrong. */
+export function extraWords(thrown: unknown): readonly string[] {
+  const isExtra = thrown instanceof Error && thrown.constructor.name === 'UnexpectedArgsError'
+  return isExtra ? (thrown as unknown as { args: readonly string[] }).args : []
+}
+
 /** oclif's parser errors in xl's words; anything else that is no XtError is a fault of ours. */
 export function toXtError(thrown: unknown, command: string): XtError {
   if (thrown instanceof XtError) return thrown
@@ -53,7 +59,8 @@ export function toXtError(thrown: unknown, command: string): XtError {
     const required = Object.values(parse.parse?.input.args ?? {}).filter((arg) => arg.required)
     return cliErrors.XT_TOO_FEW_ARGUMENTS(command, required.length)
   }
-  if (kind === 'UnexpectedArgsError') return cliErrors.XT_TOO_MANY_ARGUMENTS(command, parse.args as string[])
+  const extra = extraWords(thrown)
+  if (extra.length > 0) return cliErrors.XT_TOO_MANY_ARGUMENTS(command, extra)
   if (kind === 'NonExistentFlagsError') {
     const [first = ''] = parse.flags as string[]
     return cliErrors.XT_UNKNOWN_OPTION(command, first.replace(/^-+/, ''))

@@ -4,6 +4,7 @@
  *
  * A command's id is its verb (`list`), or a topic and a verb (`config:check`, written `xt config check`).
  */
+import { xlCommands } from './as-xl.ts'
 import { cliErrors } from './errors.ts'
 
 export interface CommandLine {
@@ -33,7 +34,7 @@ export function readCommandLine(argv: readonly string[], commands: readonly stri
   }
   const words = argv.slice(at)
   if (words.length === 0) return { command: undefined, args: [] }
-  if (words[0] === 'help') {
+  if (isHelp(words[0]!, commands)) {
     if (words.length === 1) return { command: undefined, args: ['--help'] }
     return { command: resolve(words.slice(1), commands).command, args: ['--help'] }
   }
@@ -42,6 +43,10 @@ export function readCommandLine(argv: readonly string[], commands: readonly stri
   if (!DRY_RUNNERS.has(command)) throw cliErrors.XT_NO_DRY_RUN(command)
   return { command, args: [...args, '--dryrun'] }
 }
+
+/** `help`, which may be shortened as the others. */
+const isHelp = (word: string, commands: readonly string[]): boolean =>
+  word !== '' && 'help'.startsWith(word) && !commands.some((command) => command.startsWith(word))
 
 /** True for `config` where there is a `config:check`. */
 export const isTopic = (word: string, commands: readonly string[]): boolean =>
@@ -62,10 +67,10 @@ function resolve(
   return { command: `${verb}:${resolveVerb(second, verbsOfTopic, `${verb} `)}`, args: words.slice(2) }
 }
 
-/** Topics are ours, not xl's: they take no short form away from xl's verbs (`conf` is config-update). */
+/** What is ours, not xl's, takes no short form away from xl's verbs (`conf` is config-update). */
 function resolveFirst(word: string, commands: readonly string[]): string {
   if (isTopic(word, commands)) return word
-  const verbs = commands.filter((command) => !command.includes(':'))
+  const verbs = xlCommands(commands)
   if (verbs.some((verb) => verb.startsWith(word))) return resolveVerb(word, verbs)
   return resolveVerb(word, [...new Set(commands.map((command) => command.replace(/:.*/, '')))])
 }

@@ -6,6 +6,8 @@ import { parseEscapeKey } from '../cli/escape-key.ts'
 import { loadXtSettings } from '../config/load.ts'
 import { findDomain } from '../engine/domains.ts'
 
+const CONSOLE_TYPES: readonly string[] = ['pv', 'serial', 'vuart']
+
 export default class Console extends XtCommand {
   static override enableJsonFlag = false
   static override summary = "Attach to a domain's console; Ctrl-] leaves."
@@ -17,7 +19,12 @@ Without a terminal on standard input, what is read there is typed as it is.`
     'read-only': boolean({ char: 'r', summary: 'Only watch; Ctrl-C leaves, too.' }),
     escape: string({ char: 'e', helpValue: 'CHAR', summary: 'Key that leaves: one character or ^X.' }),
     'no-replay': boolean({ summary: 'Leave out what was printed before.' }),
-    type: string({ char: 't', options: ['pv'], summary: 'Kind of console: a PVH guest has this one only.' }),
+    type: string({
+      char: 't',
+      helpValue: 'TYPE',
+      summary: 'Kind of console: pv; a PVH guest has no other (serial, vuart).',
+      default: 'pv',
+    }),
     number: integer({
       char: 'n',
       helpValue: 'N',
@@ -33,7 +40,9 @@ Without a terminal on standard input, what is read there is typed as it is.`
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Console)
     const escapeKey = parseEscapeKey(flags.escape ?? (await loadXtSettings()).escapeKey)
+    if (!CONSOLE_TYPES.includes(flags.type)) throw cliErrors.XT_CONSOLE_TYPE(flags.type, CONSOLE_TYPES)
     const domain = await findDomain(this.paths, args.domain)
+    if (flags.type !== 'pv') throw cliErrors.XT_NO_CONSOLE_OF_TYPE(domain.name, flags.type)
     if (flags.number !== 0) throw cliErrors.XT_NO_SUCH_CONSOLE(domain.name, flags.number)
     const mode = flags['read-only'] ? 'read' : 'write'
     await runConsole(domain, { mode, escapeKey, replay: !flags['no-replay'] })

@@ -1,5 +1,7 @@
 import { boolean } from '@oclif/core/flags'
 import { domainArg, XtCommand } from '../cli/command.ts'
+import { cliErrors } from '../cli/errors.ts'
+import { namesHost } from '../cli/host-domain.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
 
 export default class Destroy extends XtCommand {
@@ -11,6 +13,7 @@ export default class Destroy extends XtCommand {
 
   async run(): Promise<{ domid: number }> {
     const { args } = await this.parse(Destroy)
+    if (namesHost(args.domain)) throw cliErrors.XT_HOST_DOMAIN()
     const domain = await findDomain(this.paths, args.domain)
     using client = await connectDomain(domain)
     await client.destroy()

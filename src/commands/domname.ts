@@ -1,6 +1,7 @@
 import { string } from '@oclif/core/args'
 import { XtCommand } from '../cli/command.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { HOST_NAME } from '../cli/host-domain.ts'
 import { listDomains } from '../engine/domains.ts'
 
 export default class Domname extends XtCommand {
@@ -15,6 +16,10 @@ export default class Domname extends XtCommand {
     if (number === undefined) throw cliErrors.XT_INVALID_DOMID(args.domid)
     // XEN: what follows the number is ignored; we say so.
     if (tail !== '') this.note(`"${args.domid}" is taken for ${number}.`)
+    if (this.listsHost && Number(number) === 0) {
+      this.log(HOST_NAME)
+      return { name: HOST_NAME }
+    }
     const found = (await listDomains(this.paths)).find(({ domid }) => domid === Number(number))
     if (found === undefined) throw cliErrors.XT_NO_NAME_FOR_DOMID(args.domid)
     this.log(found.name)

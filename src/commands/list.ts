@@ -1,10 +1,12 @@
 import { string } from '@oclif/core/args'
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
-import { type Answer, askDomain, noteSilent } from '../cli/domain-answers.ts'
+import { type Answer, askDomain, memoryOf, noteSilent } from '../cli/domain-answers.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { hostDomain, namesHost } from '../cli/host-domain.ts'
 import { longEntry } from '../cli/list-long.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
+import type { LibxlObject } from '../config/libxl-config.ts'
 import { printJson } from '../config/xl-json.ts'
 import { type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
@@ -25,19 +27,37 @@ export default class List extends XtCommand {
     numa: boolean({ char: 'n', summary: 'Also affinity to NUMA nodes.' }),
   }
 
-  async run(): Promise<readonly ListRow[]> {
+  async run(): Promise<readonly ListRow[] | readonly LibxlObject[]> {
     const { args, argv, flags } = await this.parse(List)
     if (argv.length > 1) throw cliErrors.XT_LIST_ONE(argv.length)
-    const entries =
-      args.domain === undefined ? await listDomains(this.paths) : [await findDomain(this.paths, args.domain)]
-    const answers = await Promise.all(entries.map(askDomain))
-    const rows = entries.flatMap((entry, i) => row(entry, answers[i]!))
+    const { entries, answers } = await this.#ask(args.domain)
     noteSilent(entries, answers, (line) => this.note(line))
-    if (!this.jsonEnabled()) {
+    if (flags.long) {
       const infos = answers.filter((answer) => typeof answer === 'object')
-      process.stdout.write(flags.long ? `${printJson(infos.map(longEntry))}\n\n` : listTable(rows, flags))
+      const text = printJson(infos.map(longEntry))
+      if (!this.jsonEnabled()) process.stdout.write(`${text}\n\n`)
+      return JSON.parse(text)
     }
+    const rows = entries.flatMap((entry, i) => row(entry, answers[i]!))
+    if (!this.jsonEnabled()) process.stdout.write(listTable(rows, flags))
     return rows
+  }
+
+  /** Each domain, and what it says of itself; the host in front where it is listed. */
+  async #ask(
+    domain: string | undefined,
+  ): Promise<{ readonly entries: readonly DomainEntry[]; readonly answers: readonly Answer[] }> {
+    const everyone = await listDomains(this.paths)
+    const hasHost = this.listsHost && everyone[0]?.domid !== 0
+    const isHost = hasHost && namesHost(domain)
+    const all = domain === undefined || isHost
+    const entries = all ? everyone : [await findDomain(this.paths, domain)]
+    const answers = await Promise.all(entries.map(askDomain))
+    if (!hasHost || !all) return { entries, answers }
+    const host = hostDomain(memoryOf(answers))
+    const entry = { ...host, dir: '' } as unknown as DomainEntry
+    if (isHost) return { entries: [entry], answers: [host] }
+    return { entries: [entry, ...entries], answers: [host, ...answers] }
   }
 }
 

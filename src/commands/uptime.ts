@@ -1,6 +1,6 @@
 import { boolean } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
-import { askDomains, chooseDomains } from '../cli/domain-answers.ts'
+import { askChosen } from '../cli/domain-answers.ts'
 import { clockText, uptimeText } from '../cli/uptime-text.ts'
 
 interface UptimeRow {
@@ -19,9 +19,11 @@ export default class Uptime extends XtCommand {
 
   async run(): Promise<readonly UptimeRow[]> {
     const { argv, flags } = await this.parse(Uptime)
-    const infos = await askDomains(await chooseDomains(this.paths, argv as string[]), (line) =>
-      this.note(line),
-    )
+    const { infos, unknown } = await askChosen(this.paths, argv as string[], {
+      listsHost: this.listsHost,
+      note: (line) => this.note(line),
+    })
+    if (unknown !== undefined) throw unknown
     const now = new Date()
     const rows = infos.map(({ name, domid, createdMs }) => ({
       name,

@@ -1,5 +1,5 @@
 import { XtCommand } from '../cli/command.ts'
-import { askDomains, chooseDomains } from '../cli/domain-answers.ts'
+import { askChosen } from '../cli/domain-answers.ts'
 import { type VcpuRow, vcpuTable } from '../cli/vcpu-table.ts'
 import type { DomainInfo } from '../engine/control.ts'
 import { hostCpuOfVcpus } from '../engine/host-info.ts'
@@ -11,9 +11,14 @@ export default class VcpuList extends XtCommand {
 
   async run(): Promise<readonly VcpuRow[]> {
     const { argv } = await this.parse(VcpuList)
-    const entries = await chooseDomains(this.paths, argv as string[])
-    const rows = (await askDomains(entries, (line) => this.note(line))).flatMap(vcpuRows)
+    const { infos, unknown } = await askChosen(this.paths, argv as string[], {
+      listsHost: this.listsHost,
+      note: (line) => this.note(line),
+    })
+    const rows = infos.flatMap(vcpuRows)
     if (!this.jsonEnabled()) process.stdout.write(vcpuTable(rows))
+    // XEN: the table comes first, down to the name that no domain has.
+    if (unknown !== undefined) throw unknown
     return rows
   }
 }
@@ -22,7 +27,7 @@ function vcpuRows({ name, domid, pid, state, vcpus }: DomainInfo): VcpuRow[] {
   const cpus = hostCpuOfVcpus(pid)
   return vcpus.map((vcpu) => {
     const online = vcpu.state !== 'offline' && vcpu.state !== 'down'
-    const cpu = online ? cpus.get(vcpu.index) : undefined
+    const cpu = domid === 0 ? vcpu.index : online ? cpus.get(vcpu.index) : undefined
     return {
       name,
       domid,

@@ -1,5 +1,5 @@
 import { XtCommand } from '../cli/command.ts'
-import { askDomains, chooseDomains } from '../cli/domain-answers.ts'
+import { askChosen } from '../cli/domain-answers.ts'
 
 interface VmRow {
   readonly uuid: string
@@ -12,7 +12,10 @@ export default class VmList extends XtCommand {
 
   async run(): Promise<readonly VmRow[]> {
     await this.parse(VmList)
-    const infos = await askDomains(await chooseDomains(this.paths, []), (line) => this.note(line))
+    const { infos } = await askChosen(this.paths, [], {
+      listsHost: this.listsHost,
+      note: (line) => this.note(line),
+    })
     const rows = infos.map(({ uuid, domid, name }) => ({ uuid, domid, name }))
     this.log('UUID                                  ID    name')
     for (const { uuid, domid, name } of rows) this.log(`${uuid}  ${domid}    ${name.padEnd(30)}`)

@@ -97,6 +97,9 @@ export class FakeDomain {
       deviceList: () => [],
       cpuCounters: () => ({ atMs: 0, vcpus: [] }),
       cpuProfile: () => [],
+      traceOpen: () => 1,
+      traceFetch: () => null,
+      traceClose: () => null,
       dumpCore: ({ path }) => take(`dumpCore ${path}`)(),
     })
   }

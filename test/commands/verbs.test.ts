@@ -33,6 +33,18 @@ t.test('info has the fields of xl in its order; a field alone is a beginning of 
   t.same(Object.keys(JSON.parse((await xt(home, 'info', '--json')).stdout)), INFO_FIELDS)
 })
 
+t.test('list -l is the same JSON with --json; a word too many is named and passed over', async (t) => {
+  const home = xtHome(t)
+  await FakeDomain.start(t, home)
+  const long = await xt(home, 'list', '-l')
+  t.same(JSON.parse((await xt(home, 'list', '-l', '--json')).stdout), JSON.parse(long.stdout))
+  t.same(await xt(home, 'domid', 'con', 'more'), {
+    status: 0,
+    stdout: '1\n',
+    stderr: '"more" is ignored: it is one word too many.\n',
+  })
+})
+
 t.test('vm-list, vcpu-list and uptime print the tables of xl', async (t) => {
   const home = xtHome(t)
   await FakeDomain.start(t, home, 'hot', {
@@ -153,6 +165,8 @@ const REFUSED: readonly (readonly [string, number, string])[] = [
   ['vcpu-set con 4096', 1, 'You are overcommitting: this machine has '],
   ['sysrq con hh', 1, 'Invalid sysrq: it is one letter or digit.'],
   ['trigger con foo', 1, 'Invalid trigger "foo"'],
+  ['console -t serial con', 1, 'Unable to attach console: con has no serial console.'],
+  ['console -t foo con', 1, 'console type supported are: pv, serial, vuart'],
   ['trigger nosuch nmi', 1, 'nosuch is an invalid domain identifier: no such domain'],
   ['uptime nosuch', 1, 'nosuch is an invalid domain identifier: no such domain'],
   ['config-update', 1, 'xt config-update requires a domain argument'],

@@ -56,6 +56,31 @@ t.test('bin/xl.js is bin/run.js that says so to the program', async (t) => {
   }
 })
 
+t.test('the host is listed as Domain-0, as programs that drive xl expect', async (t) => {
+  const home = xtHome(t)
+  const path = xlOnPath(home)
+  await FakeDomain.start(t, home)
+  const xl = async (...args: readonly string[]) => (await run(home, path, 'xl', ...args)).stdout
+  t.match(await xl('list'), /^Name .*\nDomain-0 {37}0 +\d+ +\d+ {5}r----- +\d+\.\d\ncon {42}1 /)
+  t.match(await xl('list', 'Domain-0'), /^Name .*\nDomain-0 .*\n$/)
+  t.match(await xl('list', '0'), /^Name .*\nDomain-0 .*\n$/)
+  t.match(await xl('list', 'con'), /^Name .*\ncon .*\n$/)
+  t.match(JSON.parse(await xl('list', '-l')), [
+    { domid: 0, config: { c_info: { type: 'pv', name: 'Domain-0' } } },
+    { domid: 1, config: { c_info: { type: 'pvh', name: 'con' } } },
+  ])
+  t.match(
+    await xl('vm-list'),
+    '\n00000000-0000-0000-0000-000000000000  0    Domain-0                      \n',
+  )
+  t.match(await xl('vcpu-list', 'Domain-0'), /\nDomain-0 +0 {5}0 {4}0 {3}r-- +\d+\.\d {2}all \/ all\n/)
+  t.match(await xl('uptime'), /\nDomain-0 +0 .*\d+:\d\d:\d\d\ncon +1 /)
+  t.equal(await xl('domid', 'Domain-0'), '0\n')
+  t.equal(await xl('domname', '0'), 'Domain-0\n')
+  t.match(await run(home, path, 'xl', 'destroy', '0'), { status: 1, stderr: /^Not destroying domain 0/ })
+  t.notMatch((await run(home, path, process.execPath, join(root, 'bin/dev.js'), 'list')).stdout, 'Domain-0')
+})
+
 t.test('commands and their short forms are those of xl', async (t) => {
   const home = xtHome(t)
   const path = xlOnPath(home)
@@ -73,8 +98,9 @@ t.test('list has the six columns that Ganeti and the agent cut it at', async (t)
   const home = xtHome(t)
   await FakeDomain.start(t, home, 'web')
   const { stdout } = await run(home, xlOnPath(home), 'xl', 'list')
-  const [header, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/))
+  const [header, host, row] = stdout.split('\n').map((line) => line.trim().split(/\s+/))
   t.same(header, ['Name', 'ID', 'Mem', 'VCPUs', 'State', 'Time(s)'])
+  t.same(host?.slice(0, 2), ['Domain-0', '0'])
   t.same(row, ['web', '1', '256', '1', '-b----', '37.4'])
 })
 
