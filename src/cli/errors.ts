@@ -216,4 +216,10 @@ export const cliErrors = defineErrors({
     title: 'A command for several domains failed for some',
     message: (verb: string, failed: readonly string[]) => `${verb} failed for ${failed.join(', ')}`,
   },
+  XT_TRACE_KIND: {
+    title: 'A kind of record that there is not',
+    message: (kind: string, kinds: readonly string[]) =>
+      `\`${kind}' cannot be traced; there are ${kinds.join(', ')}`,
+    exit: 2,
+  },
 })

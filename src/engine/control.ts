@@ -19,6 +19,7 @@ import type { DomainConfig } from '../config/schema.ts'
 import type { ServedDevice } from './devices.ts'
 import { errors } from './errors.ts'
 import type { VcpuInfo, VcpuProfile } from './plugin.ts'
+import type { TraceAnswer, TraceWish } from './trace-line.ts'
 import type { VmState } from './vm-state.ts'
 
 export type { VcpuProfile } from './plugin.ts'
@@ -103,6 +104,11 @@ export interface ControlRequests {
   cpuCounters: { params: Record<never, never>; result: CpuCounters }
   /** Settles after `ms` milliseconds. */
   cpuProfile: { params: { readonly ms: number }; result: readonly VcpuProfile[] }
+  /** Begins to look at what happens; answers a session, which ends when nothing is fetched for some seconds. */
+  traceOpen: { params: TraceWish; result: number }
+  /** What came since the last time, after a short wait if there is nothing; null: there is no such session. */
+  traceFetch: { params: { readonly session: number }; result: TraceAnswer | null }
+  traceClose: { params: { readonly session: number }; result: null }
   /** Writes an ELF core file, with the guest paused meanwhile. */
   dumpCore: { params: { readonly path: string }; result: null }
   /**
@@ -214,6 +220,9 @@ export class ControlClient implements Disposable {
   deviceChange = (kind: string, id: number, spec: unknown, libxl?: unknown): Promise<ServedDevice> =>
     this.request('deviceChange', { kind, id, spec, libxl })
   deviceList = (kind: string): Promise<readonly ServedDevice[]> => this.request('deviceList', { kind })
+  traceOpen = (wish: TraceWish): Promise<number> => this.request('traceOpen', wish)
+  traceFetch = (session: number): Promise<TraceAnswer | null> => this.request('traceFetch', { session })
+  traceClose = (session: number): Promise<null> => this.request('traceClose', { session })
   dumpCore = (path: string): Promise<null> => this.request('dumpCore', { path })
 
   /** Calls `listener` for every event from now on; log lines only if asked for. */

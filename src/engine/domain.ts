@@ -31,6 +31,7 @@ import type { LaunchedDomain } from './launch.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin, VcpuStartState } from './plugin.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
+import type { TraceSessions } from './trace-session.ts'
 import { type GuestEnd, Vm } from './vm.ts'
 
 export interface DomainHost {

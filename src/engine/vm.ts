@@ -12,7 +12,7 @@ import type { CapabilityTable } from './context.ts'
 import type { DeviceTable } from './devices.ts'
 import type { CallName, DriverClock, DriverOptions, PluginDriver } from './driver.ts'
 import { errors } from './errors.ts'
-import type { Plugin, VcpuInfo, VcpuProfile, VcpuStartState, Vcpus, VmInfo } from './plugin.ts'
+import type { Capabilities, Plugin, VcpuInfo, VcpuProfile, VcpuStartState, Vcpus, VmInfo } from './plugin.ts'
 import { setupPlugins } from './setup.ts'
 import { StateMachine, type VmState } from './vm-state.ts'
 
@@ -54,7 +54,7 @@ export class Vm {
   #devices: DeviceTable | undefined
   #memory: MachineMemory | undefined
   #vcpus: Vcpus | undefined
-  #guestPages: (() => number) | undefined
+  #xenDomain: Capabilities['xenDomain'] | undefined
   #started = false
   #pauseCount = 1
   #end: GuestEnd | undefined
@@ -119,9 +119,15 @@ export class Vm {
     return await Promise.race([profile, this.#gone.promise])
   }
 
+  /** The emulated domain, once it is there; undefined where no Xen shim makes one. */
+  get xenDomain(): Capabilities['xenDomain'] | undefined {
+    return this.#xenDomain
+  }
+
   /** Memory that the guest has and did not balloon out; undefined where no Xen shim counts it. */
   guestKiB(): number | undefined {
-    return this.#guestPages === undefined ? undefined : (this.#guestPages() * PAGE_SIZE) / 1024
+    const pages = this.#xenDomain?.physmap.currentPages()
+    return pages === undefined ? undefined : (pages * PAGE_SIZE) / 1024
   }
 
   /** Interrupts a vCPU as a non-maskable interrupt does. Throws XT_NO_SUCH_VCPU. */
@@ -156,8 +162,7 @@ export class Vm {
       const vcpus = cpuOf(set.capabilities, plugins)
       vcpus.setStart(start)
       this.#vcpus = vcpus
-      const domain = set.capabilities.get('xenDomain')
-      if (domain !== undefined) this.#guestPages = () => domain.physmap.currentPages()
+      this.#xenDomain = set.capabilities.get('xenDomain')
       this.#machine.to('paused')
     })
   }
@@ -241,7 +246,7 @@ export class Vm {
     const stopped = (await this.#driver?.call('stop')) ?? []
     const disposed = (await this.#driver?.dispose()) ?? []
     this.#memory = undefined
-    this.#guestPages = undefined
+    this.#xenDomain = undefined
     this.#machine.to('gone')
     this.#gone.reject(this.#goingDown.signal.reason)
     return [...stopped, ...disposed]

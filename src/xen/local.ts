@@ -15,6 +15,7 @@ import { EvtchnError, errors, GrantError } from './errors.ts'
 import { Doorbell } from './evtchn/doorbell.ts'
 import { DOM0 } from './evtchn/ports.ts'
 import { XEN_MAJOR, XEN_MINOR } from './hypercall/xen_version.ts'
+import { backendRing, TraceWriter } from './trace.ts'
 import type { Channel, GrantCopy, Mapping, XenHost, XenstoreClient, XenstoreTx } from './xenhost.ts'
 
 export interface LocalXenOptions {
@@ -23,6 +24,8 @@ export interface LocalXenOptions {
   readonly defer: (task: () => void) => void
   /** Which doorbell: 0 on the main thread, one of its own on any other thread of backends. */
   readonly doorbell?: number
+  /** Milliseconds, one clock for all threads of the process; without it nothing is traced here. */
+  readonly now?: () => number
 }
 
 /** What a handle holds at the moment. */
@@ -41,11 +44,15 @@ export type LocalThreadHost = Omit<LocalXenHost, 'xenstore'>
 
 export class LocalXen implements Disposable {
   readonly domain: Domain
+  /** This thread's pen for `xt trace`. */
+  readonly trace: TraceWriter | undefined
   readonly #doorbell: Doorbell
   readonly #hosts: LocalThreadHost[] = []
 
-  constructor({ memory, defer, doorbell = 0 }: LocalXenOptions) {
+  constructor({ memory, defer, doorbell = 0, now }: LocalXenOptions) {
     this.domain = new Domain(memory)
+    const { state } = this.domain
+    this.trace = now && new TraceWriter(state, backendRing(doorbell), now)
     this.#doorbell = new Doorbell(this.domain.state, this.domain.evtchn.dom0, doorbell, defer)
   }
 
@@ -65,15 +72,18 @@ export class LocalXen implements Disposable {
 
   #host(backendPath: string, counters: { grants: number; ports: number; watches: number }): LocalThreadHost {
     const scope = { backendPath, otherend: this.domain.domid }
+    const device = deviceOf(backendPath)
+    const trace = this.trace?.forDevice(device)
     const host: LocalThreadHost = {
       kind: 'local',
+      ...(trace && { trace }),
       domid: DOM0,
       backendPath,
       held: () => ({ ...counters }),
       evtchn: {
         bindInterdomain: (otherend, remotePort, onEvent) => {
           mustBeOtherend(scope, otherend, 'bind to a port')
-          return this.#bind(remotePort, onEvent, counters)
+          return this.#bind(remotePort, onEvent, counters, device)
         },
       },
       gnttab: {
@@ -106,24 +116,30 @@ export class LocalXen implements Disposable {
 
   /** Guest events on a port for parts that are no backend (the store's ring). */
   bind(remotePort: Port, onEvent: () => void): Channel {
-    return this.#bind(remotePort, onEvent, { ports: 0 })
+    return this.#bind(remotePort, onEvent, { ports: 0 }, 'xenstore')
   }
 
   [Symbol.dispose](): void {
     this.#doorbell[Symbol.dispose]()
   }
 
-  #bind(remotePort: Port, onEvent: () => void, counters: { ports: number }): Channel {
+  #bind(remotePort: Port, onEvent: () => void, counters: { ports: number }, device: string): Channel {
     const { evtchn } = this.domain
+    const { trace } = this
     const own = evtchn.bindFromDom0(remotePort, this.#doorbell.index)
     if (own < 0) throw new EvtchnError(remotePort, own)
     counters.ports++
-    this.#doorbell.attach(own, onEvent)
+    this.#doorbell.attach(own, () => {
+      if (trace?.isOn) trace.event('from guest', remotePort, device)
+      onEvent()
+    })
     let open = true
     return {
       port: port(own),
       notify: () => {
-        if (open) evtchn.notifyFromDom0(own)
+        if (!open) return
+        if (trace?.isOn) trace.event('to guest', remotePort, device)
+        evtchn.notifyFromDom0(own)
       },
       [Symbol.dispose]: () => {
         if (!open) return
@@ -182,6 +198,12 @@ export class LocalXen implements Disposable {
   #announce(page: number, offset: number, length: number): void {
     announceWrite(this.domain.memory, page * PAGE_SIZE + offset, length)
   }
+}
+
+/** `vbd/51712` of /local/domain/0/backend/vbd/6/51712. */
+function deviceOf(backendPath: string): string {
+  const [type = '', , id = ''] = backendPath.split('/').slice(-3)
+  return `${type}/${id}`
 }
 
 function mustBeOtherend(scope: { backendPath: string; otherend: Domid }, asked: Domid, what: string): void {

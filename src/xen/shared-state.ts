@@ -22,6 +22,8 @@ export const DOM0_PORTS = 4096
 export const DOORBELLS = 16
 export const MAX_MEMORY_MAP = 128
 export const WATCHDOGS = 2
+/** Of each thread's ring of trace records (trace.ts). */
+export const TRACE_RING_BYTES = 16384
 
 const word = u32
 /** The domain as a whole. */
@@ -127,6 +129,8 @@ const AREA = (() => {
     /** One bit per RAM page: given back by the guest. */
     freeBits: take(((4096 * 1024 * 1024) / PAGE_SIZE / 8) | 0),
     ports: take(EVTCHN_FIFO_NR_CHANNELS * port_state.size),
+    /** First word: whether somebody looks; then a ring for each vCPU and each thread of backends. */
+    trace: take(TRACE_RING_BYTES * (1 + MAX_VCPUS + DOORBELLS)),
     end: at,
   }
 })()
@@ -161,6 +165,8 @@ export class SharedState {
   readonly pins: number
   readonly pinnedPages: number
   readonly freeBits: number
+  /** Index into `i32` of the word that switches tracing. */
+  readonly traceFlag: number
 
   constructor(memory: MachineMemory) {
     this.memory = memory
@@ -177,15 +183,17 @@ export class SharedState {
     this.pins = (xen + AREA.pins) / 4
     this.pinnedPages = (xen + AREA.pinnedPages) / 4
     this.freeBits = (xen + AREA.freeBits) / 4
+    this.traceFlag = (xen + AREA.trace) / 4
   }
 
   /** Zeroes all that is the guest's, and dom0's ports too unless they are kept. Nobody else may look meanwhile. */
   clear(keepDom0: boolean): void {
-    const { xen, xenBytes } = this.memory.layout
+    const { xen } = this.memory.layout
     const { u8 } = this.memory
     u8.fill(0, xen, xen + AREA.dom0Pending)
     if (!keepDom0) u8.fill(0, xen + AREA.dom0Pending, xen + AREA.pins)
-    u8.fill(0, xen + AREA.pins, xen + xenBytes)
+    // What is being traced goes on.
+    u8.fill(0, xen + AREA.pins, xen + AREA.trace)
   }
 
   /** Index into `i32` of a word of the domain; `element` for arrays of 32-bit words. */
@@ -197,6 +205,10 @@ export class SharedState {
   }
   port(port: number, name: PortWord): number {
     return this.#ports + port * PORT_WORDS + PORT[name]
+  }
+  /** Index into `i32` of a ring of trace records. */
+  traceRing(ring: number): number {
+    return this.traceFlag + ((ring + 1) * TRACE_RING_BYTES) / 4
   }
   dom0Port(port: number, name: PortWord): number {
     return this.#dom0Ports + port * PORT_WORDS + PORT[name]

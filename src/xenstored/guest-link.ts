@@ -11,6 +11,7 @@ import { type GuestMemory, PAGE_SIZE } from '../base/machine-memory.ts'
 import { BROKEN, BytePipe, XENSTORE_RING } from '../xen/ring/byte-ring.ts'
 import { SERVER_FEATURES } from '../xen/xenstore/requests.ts'
 import { encodePacket, type Packet, PacketReader, XS } from '../xen/xenstore/wire.ts'
+import { describePacket } from './describe-packet.ts'
 import { errors } from './errors.ts'
 import { GUEST_WELCOME, type GuestHello } from './places.ts'
 
@@ -31,6 +32,8 @@ export interface GuestLinkOptions {
   readonly onGuestEvent: (listener: () => void) => () => void
   /** Notifies the guest's store port. */
   readonly notifyGuest: () => void
+  /** Gets what the guest asks and is told, while somebody looks. */
+  readonly trace?: { readonly isOn: boolean; store(text: string): void }
   /** Called when the store is gone, e.g. `() => ensureXenstored(runDir)`; without it the link ends then. */
   readonly revive?: () => Promise<unknown>
 }
@@ -132,6 +135,8 @@ class RingLink implements GuestLink {
   }
 
   #receive(packet: Packet): void {
+    const { trace } = this.#options
+    if (trace?.isOn) trace.store(describePacket(packet, true))
     if (packet.type !== XS.WATCH_EVENT) this.#unanswered.shift()
     if (this.#discard === 0) {
       const bytes = encodePacket(packet)
@@ -166,6 +171,8 @@ class RingLink implements GuestLink {
       if (count <= 0) break
       moved += count
       for (const packet of this.#requests.push(this.#chunk.subarray(0, count))) {
+        const { trace } = this.#options
+        if (trace?.isOn) trace.store(describePacket(packet, false))
         const bytes = encodePacket(packet)
         this.#unanswered.push(bytes)
         this.#socket?.write(bytes)

@@ -32,6 +32,9 @@ async function serve(t: Teardown, some: Partial<ControlHandlers> = {}) {
     deviceChange: refuse,
     deviceList: refuse,
     dumpCore: refuse,
+    traceOpen: refuse,
+    traceFetch: refuse,
+    traceClose: refuse,
     ...some,
   }
   const server = new ControlServer(handlers)

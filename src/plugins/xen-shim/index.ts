@@ -4,6 +4,7 @@
  *
  * vcpu.ts is what runs in the vCPUs' threads; toolstack.ts builds what a toolstack builds.
  */
+
 import { extname } from 'node:path'
 import { z } from 'zod'
 import { definePlugin, type PvBus } from '../../engine/plugin.ts'
@@ -14,6 +15,7 @@ import type { XenstoreClient } from '../../xen/xenhost.ts'
 import { connectXenstore } from '../../xenstored/client.ts'
 import { ensureXenstored } from '../../xenstored/ensure.ts'
 import { storePlaces } from '../../xenstored/places.ts'
+import { hostTimeMs } from './host-time.ts'
 import { linkStore, type StoreLink } from './store-link.ts'
 import { BackendThreads } from './threads.ts'
 import { buildDomain } from './toolstack.ts'
@@ -63,7 +65,9 @@ export default definePlugin({
         const xenstore = ctx.own(
           await connectXenstore({ socketPath, revive: () => ensureXenstored(vm.hostRunDir) }),
         )
-        const local = ctx.own(new LocalXen({ memory, defer: (task) => void setImmediate(task) }))
+        const local = ctx.own(
+          new LocalXen({ memory, defer: (task) => void setImmediate(task), now: hostTimeMs }),
+        )
         storeLink = ctx.own(await linkStore(local, store, vm))
         bus = new BackendBus({
           domid: vm.domid,

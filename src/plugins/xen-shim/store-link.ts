@@ -25,6 +25,7 @@ export async function linkStore(xen: LocalXen, store: SpecialPage, vm: VmInfo): 
         return () => listeners.delete(listener)
       },
       notifyGuest: () => channel.notify(),
+      ...(xen.trace && { trace: xen.trace }),
       revive: () => ensureXenstored(vm.hostRunDir),
     })
     return {

@@ -1,9 +1,11 @@
 /** A thread of backends: makes its service over the shared machine memory and answers the main thread (threads.ts). */
+
 import { parentPort, workerData } from 'node:worker_threads'
 import { createLog } from '../../base/log.ts'
 import { MachineMemory } from '../../base/machine-memory.ts'
 import { type CreateThreadService, type ThreadService, XtError } from '../../engine/plugin.ts'
 import { LocalXen } from '../../xen/local.ts'
+import { hostTimeMs } from './host-time.ts'
 import type { Failure, FromThread, ThreadData, ToThread } from './threads.ts'
 
 const post = (message: FromThread): void => parentPort!.postMessage(message)
@@ -11,7 +13,7 @@ const post = (message: FromThread): void => parentPort!.postMessage(message)
 async function main(): Promise<void> {
   const { memory, layout, doorbell, module, data } = workerData as ThreadData
   const defer = (task: () => void) => void setImmediate(task)
-  const xen = new LocalXen({ memory: new MachineMemory(memory, layout), doorbell, defer })
+  const xen = new LocalXen({ memory: new MachineMemory(memory, layout), doorbell, defer, now: hostTimeMs })
   const log = createLog((level, line) => post({ type: 'log', level, line }))
   const { default: create } = (await import(module)) as { default: CreateThreadService }
   const xenhost = (backendPath: string) => xen.threadHost(backendPath)

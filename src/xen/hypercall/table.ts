@@ -217,6 +217,15 @@ export function hypercall(call: Call, nr: number): void {
   regs[REG.rax] = BigInt.asUintN(32, BigInt(answer))
 }
 
+/** A call in words, for `xt trace`: its name, and the name of its sub-operation if it has one. */
+export function callName(nr: number, args: readonly bigint[]): string {
+  const row = byNumber[nr]
+  if (row === undefined || row.subs.length === 0) return HYPERVISOR.nameOf(nr)
+  const raw = Number(BigInt.asUintN(32, args[0] ?? 0n))
+  const op = nr === HYPERVISOR.memory_op ? raw & MEMOP_CMD_MASK : raw
+  return row.subs.find((known) => known.op === op)?.name ?? `${row.name} ${op}`
+}
+
 /** Names of what a domain called that is not there, for people: `xt info`. */
 export function missingCalls(domain: Domain): string[] {
   return unimplementedCalls(domain).map(([nr, sub]) => {
