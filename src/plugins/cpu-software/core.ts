@@ -11,8 +11,9 @@
  */
 import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
+import { FLAG } from './isa/row.ts'
 import { ACCESS, emitMmu, TRANSLATED } from './mmu/emit-mmu.ts'
-import { type CoreFunctions, Emit, type Place } from './read/emit.ts'
+import { type CoreFunctions, Emit, type HandlerFacts, type Place } from './read/emit.ts'
 import { EmitVector } from './read/emit-vector.ts'
 import { MEANINGS } from './sem/meanings.ts'
 import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
@@ -35,6 +36,9 @@ import {
   TLB_SUPERVISOR,
   UOP,
 } from './state.ts'
+import { emitNative, NATIVE_KEYS, Native, type NativeCore } from './system/native.ts'
+import { emitEntry } from './system/native-entry.ts'
+import { emitFlagsImage, emitSetFlagsImage } from './system/native-writer.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -107,6 +111,14 @@ export function buildCore(): CoreBytes {
   return { core: named(buildMain(), 'interpreter'), rest: named(buildRest(), 'handlers', new Map(names)) }
 }
 
+/** What hand-written handlers import besides. */
+const NATIVE_SHARED = {
+  assist: [['i32'], ['i32']],
+  flush: [['i32'], []],
+  flagsImage: [['i32'], ['i32']],
+  setFlagsImage: [['i32', 'i32'], []],
+} as const satisfies Partial<Record<keyof NativeCore, readonly [readonly Type[], readonly Type[]]>>
+
 const HANDLER_TYPE = [['i32', 'i32', 'i64', 'i32'], ['i32']] as const
 const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
 
@@ -125,10 +137,6 @@ function buildMain(): Uint8Array {
   const mmu = emitMmu(m, mmuImports, fixedLayout())
   const core: CoreFunctions = { ...mmu, divWide: emitDivWide(m), ...emitMulHigh(m) }
   const find = emitFind(m, mmu.translate, decode)
-  m.exportTable(functionHandlers.length)
-  const handlerType = m.type(...HANDLER_TYPE)
-  const parts = { assist, deliver, poll, find, handlerType, core, translate: mmu.translate }
-  const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
   // Every tag of both TLBs, of the jump cache, and the large-page marks.
   const flush = m.function(['i32'], [], (f) => {
     const at = (offset: number) => add32(f.param(0), i32(offset))
@@ -136,30 +144,63 @@ function buildMain(): Uint8Array {
     f.fill(at(JUMP_CACHE), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES))
     f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
   })
+  const native = {
+    assist,
+    flush,
+    loadSlow: mmu.loadSlow,
+    flagsImage: m.function(...NATIVE_SHARED.flagsImage, emitFlagsImage),
+    setFlagsImage: m.function(...NATIVE_SHARED.setFlagsImage, emitSetFlagsImage),
+  }
+  const { pageFlags } = fixedLayout()
+  const enter = m.function(['i32', 'i32', 'i32', 'i32'], ['i32'], (f) =>
+    emitEntry(f, { core: native, translate: mmu.translate, pageFlags }),
+  )
+  m.exportTable(functionHandlers.length + NATIVE_KEYS.length)
+  const handlerType = m.type(...HANDLER_TYPE)
+  const parts = { assist, enter, deliver, poll, find, handlerType, core, translate: mmu.translate }
+  const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
   const flushJumps = m.function(['i32'], [], (f) =>
     f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES)),
   )
   m.export('run', run)
-  m.export('flush', flush)
+  m.export('enter', enter)
   m.export('flushJumps', flushJumps)
   m.export('translate', mmu.translate)
   for (const name of Object.keys(SHARED) as (keyof CoreFunctions)[]) m.export(name, core[name])
+  for (const name of Object.keys(NATIVE_SHARED) as (keyof typeof NATIVE_SHARED)[])
+    m.export(name, native[name])
   return m.finish()
 }
 
 function buildRest(): Uint8Array {
   const m = new ModuleWriter()
-  m.importTable(functionHandlers.length)
+  m.importTable(functionHandlers.length + NATIVE_KEYS.length)
   const core = Object.fromEntries(
     Object.entries(SHARED).map(([name, [params, results]]) => [
       name,
       m.import('core', name, params, results),
     ]),
   ) as unknown as CoreFunctions
+  const native = Object.fromEntries(
+    Object.entries(NATIVE_SHARED).map(([name, [params, results]]) => [
+      name,
+      m.import('core', name, params, results),
+    ]),
+  ) as Record<keyof typeof NATIVE_SHARED, number>
   for (const handler of functionHandlers) {
     const index = m.function(...HANDLER_TYPE, (f) => {
       const locals = { state: f.param(0), uop: f.param(1), page: f.param(2), tlb: f.param(3) }
       emitHandler(handler, new Emit(f, locals, core, { kind: 'function' }, handler.facts))
+      f.unreachable()
+    })
+    m.tableSlot(index)
+  }
+  const facts: HandlerFacts = { kinds: [], access: [], long: true, locked: false, addressSize: 64 }
+  for (const key of NATIVE_KEYS) {
+    const index = m.function(...HANDLER_TYPE, (f) => {
+      const locals = { state: f.param(0), uop: f.param(1), page: f.param(2), tlb: f.param(3) }
+      const emit = new Emit(f, locals, core, { kind: 'function' }, facts)
+      emitNative(key, new Native(emit, locals, { ...native, loadSlow: core.loadSlow }))
       f.unreachable()
     })
     m.tableSlot(index)
@@ -219,6 +260,7 @@ function emitFind(m: ModuleWriter, translate: number, decode: number): number {
 
 interface RunParts {
   readonly assist: number
+  readonly enter: number
   readonly deliver: number
   readonly poll: number
   readonly find: number
@@ -250,10 +292,25 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const lookUp = (enter: Label, fault: Label): void => {
     f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
       f.set(fuel, i32(POLL_BRANCHES))
-      f.store64(8, state, f.get(target), STATE.rip)
-      f.set(outcome, f.call(parts.poll, 'i32'))
-      f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
-      f.br(enter)
+      const wanted = or32(
+        or32(load32(4, load32(4, state, STATE.requestAt)), load32(4, state, STATE.attention)),
+        and32(load32(4, state, STATE.systemFlags), i32(FLAG.TF)),
+      )
+      const quiet = load32(4, state, STATE.quietPolls)
+      f.if(
+        and32(not32(wanted), ne32(quiet, i32(0))),
+        () => {
+          f.store32(4, state, sub32(quiet, i32(1)), STATE.quietPolls)
+          const count = counterOffset('polls')
+          f.store64(8, state, add(load64(8, state, count), i64(1)), count)
+        },
+        () => {
+          f.store64(8, state, f.get(target), STATE.rip)
+          f.set(outcome, f.call(parts.poll, 'i32'))
+          f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
+          f.br(enter)
+        },
+      )
     })
     const slot = f.keep(jumpSlot(f.get(tlb), f.get(target)))
     f.if(
@@ -326,6 +383,8 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
           saveRip()
         })
       })
+      const fault = [load32(4, state, STATE.faultVector), load32(4, state, STATE.faultError)] as const
+      f.brIf(f.call(parts.enter, 'i32', state, ...fault, i32(0)), enter)
       f.set(outcome, f.call(parts.deliver, 'i32'))
       f.brIf(eq32(f.get(outcome), i32(OUTCOME.jump)), enter)
       f.return(f.get(outcome))
@@ -363,7 +422,13 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
   /** What to do with the outcome of a function. */
   const settle = () => {
     f.if(not32(f.get(v.outcome)), nextUop)
-    f.if(eq32(f.get(v.outcome), i32(OUTCOME.jump)), () => f.br(enter))
+    f.if(eq32(f.get(v.outcome), i32(OUTCOME.jump)), () => {
+      f.if(load32(4, state, STATE.lookSoon), () => {
+        f.store32(4, state, i32(0), STATE.lookSoon)
+        f.set(v.fuel, i32(0))
+      })
+      f.br(enter)
+    })
     f.if(eq32(f.get(v.outcome), i32(OUTCOME.fault)), () => f.br(handlerFault))
     f.if(eq32(f.get(v.outcome), i32(OUTCOME.again)), () => {
       f.set(v.fuel, sub32(f.get(v.fuel), i32(1)))
@@ -385,7 +450,11 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
     },
     stale: () => {
       f.set(v.target, ripHere())
-      f.store64(8, jumpSlot(tlb, f.get(v.target)), i64(NO_JUMP), JUMP_OFFSET)
+      // The cache may know this instruction's new micro-op already.
+      const cached = f.keep(jumpSlot(tlb, f.get(v.target)))
+      f.if(eq32(load32(4, cached, JUMP_OFFSET + 8), uop), () =>
+        f.store64(8, cached, i64(NO_JUMP), JUMP_OFFSET),
+      )
       f.br(jump)
     },
     absolute: () => {
@@ -412,10 +481,6 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       v.saveRip()
       f.store64(8, state, add(ripHere(), widen(load32(1, uop, UOP.length))), STATE.nextRip)
       f.set(v.outcome, f.call(parts.assist, 'i32', uop))
-      f.if(load32(4, state, STATE.lookSoon), () => {
-        f.store32(4, state, i32(0), STATE.lookSoon)
-        f.set(v.fuel, i32(0))
-      })
       settle()
     },
     crossing: () => {

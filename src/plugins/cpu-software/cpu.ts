@@ -13,6 +13,7 @@ import { ACCESS, NOT_CANONICAL, TRANSLATED } from './mmu/emit-mmu.ts'
 import { walkLegacy } from './mmu/walk.ts'
 import { EXCEPTION } from './read/vocabulary.ts'
 import {
+  ATTENTION,
   COUNTERS,
   type CounterName,
   counterOffset,
@@ -76,6 +77,8 @@ export interface CoreModules {
 interface CoreExports {
   run(state: number, first: number): number
   flush(state: number): void
+  /** The common way of an exception or interrupt; 0: not done. */
+  enter(state: number, vector: number, error: number, external: number): number
   flushJumps(state: number): void
   translate(state: number, address: bigint, kind: number): number
   loadSlow(state: number, address: bigint, size: number): number
@@ -106,9 +109,6 @@ export class Cpu {
   readonly sysenter = { cs: 0n, esp: 0n, eip: 0n }
   readonly #msrs = new MsrStore()
   #unimplemented = new Set<string>()
-  #stepping = false
-  /** An exception, interrupt or INT went through the IDT since this was cleared. */
-  entered = false
 
   /** `decoder`: of a processor with other features than CPUID advertises. */
   constructor(state: CpuState, host: CpuHost, modules: CoreModules, decoder?: Decode) {
@@ -145,7 +145,8 @@ export class Cpu {
         decode: () => this.#decode(),
         poll: () => {
           this.count('polls')
-          if (!this.#stepping && !this.host.mustLeave()) return OUTCOME.next
+          const stepping = (this.state.half('attention') & ATTENTION.step) !== 0
+          if (!stepping && !this.host.mustLeave()) return OUTCOME.next
           this.leave = { kind: 'poll' }
           return OUTCOME.leave
         },
@@ -165,6 +166,8 @@ export class Cpu {
     this.#core = instance.exports as unknown as CoreExports
     new WebAssembly.Instance(modules.rest, { env: { memory: state.memory.memory }, core: instance.exports })
     this.code = new CodeCache(this, decoder)
+    // Until somebody says otherwise, nobody asks from outside: a word that is always zero.
+    state.setHalf('requestAt', state.base + STATE.zero)
     this.flushTlb()
   }
 
@@ -191,11 +194,11 @@ export class Cpu {
     const first = host > TRANSLATED.device ? this.code.decodeOne(linear, host / PAGE_SIZE) : 0
     if (first === 0) this.#deliver()
     else {
-      this.#stepping = true
+      this.attend(ATTENTION.step, true)
       try {
         this.#enter(first)
       } finally {
-        this.#stepping = false
+        this.attend(ATTENTION.step, false)
       }
     }
     return this.#whyDown()
@@ -206,9 +209,9 @@ export class Cpu {
   }
   /** One instruction with TF set, then #DB unless it ended in another exception or an INT. Undefined, or why the processor shuts down. */
   trap(): string | undefined {
-    this.entered = false
+    this.state.setHalf('entered', 0)
     const why = this.stepOver()
-    if (why !== undefined || this.entered) return why
+    if (why !== undefined || this.state.half('entered') !== 0) return why
     this.setDebugRegister(6, this.debugRegister(6) | DR6_SINGLE_STEP)
     this.leave = { kind: 'poll' }
     return deliverException(this, EXCEPTION.DB, 0)
@@ -304,6 +307,15 @@ export class Cpu {
   }
   setDebugRegister(n: number, value: bigint): void {
     this.#view.setBigUint64(this.#base + STATE.dr + n * 8, value, true)
+  }
+  /** Sets or clears an ATTENTION bit. */
+  attend(bit: number, on: boolean): void {
+    const attention = this.state.half('attention')
+    this.state.setHalf('attention', on ? attention | bit : attention & ~bit)
+  }
+  /** An exception or interrupt by its common way; false: nothing is done. */
+  enterNatively(vector: number, error: number, external: boolean): boolean {
+    return this.#core.enter(this.#base, vector, error, external ? 1 : 0) !== 0
   }
   /** The poll comes at the next taken branch instead of some hundred branches later. */
   lookSoon(): void {

@@ -11,6 +11,7 @@ import type { HandlerFacts, OperandKind } from './read/emit.ts'
 import type { Width } from './read/vocabulary.ts'
 import { MEANINGS, meaningKey } from './sem/meanings.ts'
 import { VECTOR_MEANINGS, vectorKey } from './sem/vector-meanings.ts'
+import { NATIVE_KEYS } from './system/native.ts'
 
 /** Handlers that are no instruction; they come first in the list. */
 export const SPECIAL = {
@@ -157,6 +158,10 @@ const cold = [...found].filter(([, handler]) => !handler.inline)
 /** In the order of their numbers, which start after the specials: inline ones first. */
 export const HANDLERS: readonly Handler[] = [...hot, ...cold].map(([, handler]) => handler)
 export const INLINE_HANDLERS = hot.length
+/** Hand-written handlers of system instructions come last. */
+export const NATIVE_HANDLERS: ReadonlyMap<string, number> = new Map(
+  NATIVE_KEYS.map((key, index) => [key, SPECIALS + HANDLERS.length + index]),
+)
 const byName = new Map([...hot, ...cold].map(([name], index) => [name, SPECIALS + index]))
 
 /** The handler of a decoded instruction, -1 when its row has none. */

@@ -94,6 +94,14 @@ export const STATE = {
   ...place('mmxFault', 4),
   /** Not zero: the next taken branch polls. */
   ...place('lookSoon', 4),
+  /** Address of a word that is not zero while somebody wants the run loop: the vCPU's request word. */
+  ...place('requestAt', 4),
+  /** The same from this thread: ATTENTION bits. */
+  ...place('attention', 4),
+  /** Polls that need not ask the TypeScript side while nobody wants anything. */
+  ...place('quietPolls', 4),
+  /** Not zero: an exception, interrupt or INT went through the IDT since this was cleared. */
+  ...place('entered', 4),
   /** Bytes of accesses that cross a page or reach a device; two sets, for load and store. */
   ...place('loadScratch', 32),
   ...place('storeScratch', 32),
@@ -231,6 +239,16 @@ export const OPEN = {
   crossing: 2,
   /** The bytes are in the store scratch and belong to a device at mmioAddress. */
   device: 3,
+} as const
+
+/** Why this thread wants to leave the interpreter. */
+export const ATTENTION = {
+  /** Something changed that only the run loop takes up. */
+  look: 1,
+  /** An interrupt was announced and not found undeliverable for good. */
+  interrupt: 2,
+  /** A single step: nothing but its one instruction. */
+  step: 4,
 } as const
 
 export const SEGMENT = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 6, TR: 7 } as const

@@ -23,6 +23,7 @@ import { GUEST_FAULT } from './fault.ts'
 import { FLAG } from './isa/row.ts'
 import { LAPIC_BASE, LAPIC_WORD, Lapic, raiseVector } from './lapic.ts'
 import { powerOn, startFlat, startSipi } from './reset.ts'
+import { ATTENTION } from './state.ts'
 import { deliverInterrupt } from './system/exceptions.ts'
 import { MSR } from './system/msr.ts'
 
@@ -62,11 +63,6 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   readonly #events: VcpuEvents
   readonly #clock: () => number
   #exits!: ExitTable
-  /** An interrupt was announced and not found undeliverable for good. */
-  #interruptMayWait = false
-  /** Something changed that only the run loop takes up. */
-  #lookNow = false
-  #polls = 0
   #spins = 0
   #deadline = Number.POSITIVE_INFINITY
   #sleep: { deadline: number; ready: () => boolean } | undefined
@@ -91,9 +87,22 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     this.#state = new CpuState(memory, stateBase(memory, index))
     this.lapic = new Lapic(memory, index, clock, TSC_KHZ)
     this.cpu = new Cpu(this.#state, this, modules)
+    this.#state.setHalf('requestAt', controlWord(memory, index, CONTROL_WORD.request) * 4)
     this.lapic.onEnabled = () => {
       for (const part of this.#exits.parts) part.lapicEnabled?.()
     }
+  }
+  get #interruptMayWait(): boolean {
+    return (this.#state.half('attention') & ATTENTION.interrupt) !== 0
+  }
+  set #interruptMayWait(on: boolean) {
+    this.cpu.attend(ATTENTION.interrupt, on)
+  }
+  get #lookNow(): boolean {
+    return (this.#state.half('attention') & ATTENTION.look) !== 0
+  }
+  set #lookNow(on: boolean) {
+    this.cpu.attend(ATTENTION.look, on)
   }
   set exits(exits: ExitTable) {
     this.#exits = exits
@@ -155,8 +164,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     const request = Atomics.load(this.memory.i32, this.#word(CONTROL_WORD.request))
     if (request !== 0 || this.#lookNow || this.#state.half('systemFlags') & FLAG.TF) return true
     if (this.#interruptMayWait && this.#state.interruptsEnabled) return true
-    if (++this.#polls < POLLS_PER_CLOCK) return false
-    this.#polls = 0
+    this.#state.setHalf('quietPolls', POLLS_PER_CLOCK - 1)
     return this.#clock() >= this.#deadline
   }
 

@@ -9,13 +9,14 @@
 import { PAGE_SIZE } from '../../../base/machine-memory.ts'
 import type { Cpu } from '../cpu.ts'
 import { mmxOffset, xmmOffset } from '../fp/state.ts'
-import { findHandler, operandKinds, SPECIAL } from '../handlers.ts'
+import { findHandler, NATIVE_HANDLERS, operandKinds, SPECIAL } from '../handlers.ts'
 import { type Decode, Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { OperandKind } from '../read/emit.ts'
 import { CODE_TABLES, type CounterName, SEGMENT, STATE, UOP } from '../state.ts'
 import { findAssist } from '../system/assists.ts'
+import { nativeKey } from '../system/native.ts'
 import type { AssistRun } from '../system/operands.ts'
 
 /** An instruction that the TypeScript side executes. */
@@ -89,6 +90,8 @@ export class CodeCache {
   /** Instructions whose second half lies on the given host page. */
   readonly #crossers = new Map<number, Crosser[]>()
   readonly #crossBytes = new Uint8Array(32)
+  /** Whether system instructions take their common way in WebAssembly; tests compare it with the assists. */
+  usesNatives = true
   readonly #handlers = new Map<number, { number: number; kinds: readonly OperandKind[] }>()
 
   constructor(cpu: Cpu, decoder: Decode = decode) {
@@ -261,9 +264,19 @@ export class CodeCache {
     this.#assistUop(run, ROWS[0]!, at, 1, false)
   }
 
-  #assistUop(run: AssistRun, row: Row, at: number, length: number, isMem: boolean): void {
+  /** `handler` may be a native one, which calls the assist when it gives up. */
+  #assistUop(
+    run: AssistRun,
+    row: Row,
+    at: number,
+    length: number,
+    isMem: boolean,
+    handler: number = SPECIAL.assist,
+  ): void {
     const d = this.#d
-    const uop = this.#uop(SPECIAL.assist, at, length)
+    const uop = this.#uop(handler, at, length)
+    this.#view.setUint8(uop + UOP.scale, d.reg & 31)
+    this.#view.setUint16(uop + UOP.operand[1], registerOffset(d.rm & 15), true)
     this.#view.setUint32(uop + UOP.immediate, this.#assists.length, true)
     this.#assists.push({
       run,
@@ -294,7 +307,10 @@ export class CodeCache {
     if (found.number < 0) {
       if (isMem) this.#address(d, row, memory, at, size)
       const run = findAssist(row)
-      this.#assistUop(run ?? ((cpu) => cpu.unimplementedInstruction(row.form)), row, at, d.length, isMem)
+      const native = this.usesNatives ? nativeKey(row, d, size) : undefined
+      const handler = native === undefined ? SPECIAL.assist : NATIVE_HANDLERS.get(native)!
+      const assist = run ?? ((cpu) => cpu.unimplementedInstruction(row.form))
+      this.#assistUop(assist, row, at, d.length, isMem, handler)
       return run === undefined || ENDS.test(row.mnemonic)
     }
     const direct = isMem && size === 64 && this.#isDirect(d, memory)

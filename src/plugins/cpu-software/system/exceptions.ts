@@ -21,7 +21,8 @@ import {
   updateMode,
 } from './descriptors.ts'
 
-const HAS_ERROR = new Set<number>([
+/** Exceptions that push an error code. */
+export const HAS_ERROR: ReadonlySet<number> = new Set<number>([
   EXCEPTION.DF,
   EXCEPTION.TS,
   EXCEPTION.NP,
@@ -59,6 +60,7 @@ export function deliverException(cpu: Cpu, vector: number, error: number): strin
 
 /** An interrupt from outside; the instruction at `rip` has not started. Undefined on success. */
 export function deliverInterrupt(cpu: Cpu, vector: number): string | undefined {
+  if (cpu.enterNatively(vector, 0, true)) return undefined
   const failed = attempt(cpu, vector, undefined, false, true)
   return failed === undefined ? undefined : deliverException(cpu, failed.vector, failed.error)
 }
@@ -99,7 +101,7 @@ function enter(
   external: boolean,
 ): void {
   const { state } = cpu
-  cpu.entered = true
+  state.setHalf('entered', 1)
   if (!state.isProtected) {
     enterReal(cpu, vector)
     return
