@@ -36,9 +36,9 @@ import {
   TLB_SUPERVISOR,
   UOP,
 } from './state.ts'
-import { emitNative, NATIVE_KEYS, Native, type NativeCore } from './system/native.ts'
+import { emitNative, NATIVE_KEYS, Native } from './system/native.ts'
 import { emitEntry } from './system/native-entry.ts'
-import { emitFlagsImage, emitSetFlagsImage } from './system/native-writer.ts'
+import { emitFlagsImage, emitSetFlagsImage, type NativeFunctions } from './system/native-writer.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -98,6 +98,7 @@ const SHARED = {
   divWide: [['i32', 'i64', 'i64', 'i64'], []],
   mulHighU: [['i64', 'i64'], ['i64']],
   mulHighS: [['i64', 'i64'], ['i64']],
+  assist: [['i32'], ['i32']],
 } as const satisfies Record<keyof CoreFunctions, readonly [readonly Type[], readonly Type[]]>
 
 export interface CoreBytes {
@@ -113,11 +114,10 @@ export function buildCore(): CoreBytes {
 
 /** What hand-written handlers import besides. */
 const NATIVE_SHARED = {
-  assist: [['i32'], ['i32']],
   flush: [['i32'], []],
   flagsImage: [['i32'], ['i32']],
   setFlagsImage: [['i32', 'i32'], []],
-} as const satisfies Partial<Record<keyof NativeCore, readonly [readonly Type[], readonly Type[]]>>
+} as const satisfies Partial<Record<keyof NativeFunctions, readonly [readonly Type[], readonly Type[]]>>
 
 const HANDLER_TYPE = [['i32', 'i32', 'i64', 'i32'], ['i32']] as const
 const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
@@ -135,7 +135,7 @@ function buildMain(): Uint8Array {
     codeWritten: m.import('host', 'codeWritten', ['i32', 'i32'], []),
   }
   const mmu = emitMmu(m, mmuImports, fixedLayout())
-  const core: CoreFunctions = { ...mmu, divWide: emitDivWide(m), ...emitMulHigh(m) }
+  const core: CoreFunctions = { ...mmu, assist, divWide: emitDivWide(m), ...emitMulHigh(m) }
   const find = emitFind(m, mmu.translate, decode)
   // Every tag of both TLBs, of the jump cache, and the large-page marks.
   const flush = m.function(['i32'], [], (f) => {
@@ -145,7 +145,6 @@ function buildMain(): Uint8Array {
     f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
   })
   const native = {
-    assist,
     flush,
     loadSlow: mmu.loadSlow,
     flagsImage: m.function(...NATIVE_SHARED.flagsImage, emitFlagsImage),

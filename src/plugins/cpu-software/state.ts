@@ -211,6 +211,8 @@ export const UOP = {
   immediate: 20,
   /** Micro-op of the branch target, once known and on the same page. */
   link: 24,
+  /** Number of the assist, of instructions that have one. */
+  assist: 24,
   /** 64-bit immediates lie here instead (MOV has no link). */
   immediate64: 24,
   size: 32,

@@ -14,6 +14,7 @@ import { type Decode, Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { OperandKind } from '../read/emit.ts'
+import { VECTOR_MEANINGS } from '../sem/vector-meanings.ts'
 import { CODE_TABLES, type CounterName, SEGMENT, STATE, UOP } from '../state.ts'
 import { findAssist } from '../system/assists.ts'
 import { nativeKey } from '../system/native.ts'
@@ -92,7 +93,7 @@ export class CodeCache {
   readonly #crossBytes = new Uint8Array(32)
   /** Whether system instructions take their common way in WebAssembly; tests compare it with the assists. */
   usesNatives = true
-  readonly #handlers = new Map<number, { number: number; kinds: readonly OperandKind[] }>()
+  readonly #handlers = new Map<number, { number: number; kinds: readonly OperandKind[]; assisted: boolean }>()
 
   constructor(cpu: Cpu, decoder: Decode = decode) {
     this.#cpu = cpu
@@ -112,7 +113,7 @@ export class CodeCache {
   }
 
   assist(uop: number): AssistOp {
-    return this.#assists[this.#view.getUint32(uop + UOP.immediate, true)]!
+    return this.#assists[this.#view.getUint32(uop + UOP.assist, true)]!
   }
 
   /** Drops everything: reset, arena full. */
@@ -277,7 +278,11 @@ export class CodeCache {
     const uop = this.#uop(handler, at, length)
     this.#view.setUint8(uop + UOP.scale, d.reg & 31)
     this.#view.setUint16(uop + UOP.operand[1], registerOffset(d.rm & 15), true)
-    this.#view.setUint32(uop + UOP.immediate, this.#assists.length, true)
+    this.#attachAssist(uop, run, row, length, isMem)
+  }
+  #attachAssist(uop: number, run: AssistRun, row: Row, length: number, isMem: boolean): void {
+    const d = this.#d
+    this.#view.setUint32(uop + UOP.assist, this.#assists.length, true)
     this.#assists.push({
       run,
       row,
@@ -304,7 +309,7 @@ export class CodeCache {
     const memory = row.operands.find((o) => this.#isMemory(o, d))
     const isMem = memory !== undefined
     const found = this.#handlerOf(row, d, size, isMem)
-    if (found.number < 0) {
+    if (found.number < 0 || (found.assisted && !this.usesNatives)) {
       if (isMem) this.#address(d, row, memory, at, size)
       const run = findAssist(row)
       const native = this.usesNatives ? nativeKey(row, d, size) : undefined
@@ -356,6 +361,7 @@ export class CodeCache {
         view.setUint16(uop + UOP.operand[position as 0 | 1 | 2], this.#operandOffset(o, d), true)
       position++
     }
+    if (found.assisted) this.#attachAssist(uop, findAssist(row)!, row, d.length, isMem)
     return ENDS.test(row.mnemonic)
   }
 
@@ -374,7 +380,8 @@ export class CodeCache {
     let found = this.#handlers.get(key)
     if (found === undefined) {
       const kinds = operandKinds(row, isMem, wide)
-      found = { number: findHandler(row, d, size, kinds), kinds }
+      const assisted = VECTOR_MEANINGS[row.form]?.assisted ?? false
+      found = { number: findHandler(row, d, size, kinds), kinds, assisted }
       this.#handlers.set(key, found)
     }
     return found

@@ -50,6 +50,8 @@ export interface CoreFunctions {
   /** (a, b) → high half. */
   readonly mulHighU: number
   readonly mulHighS: number
+  /** (micro-op) → OUTCOME: the TypeScript side executes the instruction; rip and nextRip are set. */
+  readonly assist: number
 }
 
 /** Where a handler lives and how it leaves. */
@@ -328,6 +330,17 @@ export class Emit implements Vocabulary {
   /** Ends the instruction with the exception recorded in the state block. */
   raise(): void {
     this.#raise()
+  }
+
+  /** Leaves the whole instruction to its assist, having changed nothing. Its memory operand is at tmpAddress. */
+  assist(): void {
+    const at = (bytes: Expr): Expr => op('i64', I64.add, this.#page, extendU(bytes))
+    const offset = this.#field16(UOP.pageOffset)
+    this.setWord64(STATE.rip, at(offset))
+    this.setWord64(STATE.nextRip, at(add32(offset, load32(1, this.#uop, UOP.length))))
+    for (const o of [0, 1, 2] as const)
+      if (this.isMemory(o)) this.setWord64(STATE.tmpAddress, E(this.linearAddress(o)))
+    this.f.return(this.f.call(this.#core.assist, 'i32', this.#uop))
   }
 
   #slot(o: Operand): Expr {

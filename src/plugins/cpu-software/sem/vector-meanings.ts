@@ -2,13 +2,14 @@
  * MMX and SSE instructions that move, shuffle, compare and calculate with integers (SDM vol. 2), as rows of the
  * table: each is a function from its operands to its result in WebAssembly's vector operators.
  *
- * Floating-point arithmetic is in system/float.ts.
+ * Floating-point arithmetic has its common way here (vector-float.ts) and an assist for all else (fp/assists.ts).
  */
 import type { Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
 import type { EmitVector } from '../read/emit-vector.ts'
 import type { Access } from '../read/vocabulary.ts'
 import { arithmeticOf } from './vector-arithmetic.ts'
+import { floatOf } from './vector-float.ts'
 import { moveOf } from './vector-move.ts'
 import { shuffleOf } from './vector-shuffle.ts'
 
@@ -17,6 +18,8 @@ export interface VectorMeaning {
   readonly row: Row
   readonly access: readonly Access[]
   readonly run: VectorRun
+  /** `run` may leave the instruction to its assist. */
+  readonly assisted: boolean
 }
 
 /** By form; forms with the same text are the same instruction. */
@@ -25,12 +28,14 @@ export const VECTOR_MEANINGS: Readonly<Record<string, VectorMeaning>> = all()
 function all(): Record<string, VectorMeaning> {
   const found: Record<string, VectorMeaning> = {}
   for (const row of ROWS) {
-    const run = moveOf(row) ?? arithmeticOf(row) ?? shuffleOf(row)
+    const whole = moveOf(row) ?? arithmeticOf(row) ?? shuffleOf(row)
+    const run = whole ?? floatOf(row)
     if (run === undefined) continue
     found[row.form] = {
       row,
       access: row.operands.map((o, n) => (n === 0 && o.access !== 'r' ? 'w' : 'r')),
       run,
+      assisted: whole === undefined,
     }
   }
   return found

@@ -41,37 +41,24 @@ const FLAT_CODE = 0x809b | ATTRIBUTE.long
 const FLAT_DATA = 0xc093
 const DPL3 = 0x60
 
-/** What handlers import besides. */
-export interface NativeCore extends NativeFunctions {
-  /** (micro-op) → OUTCOME: the TypeScript side executes the instruction; rip and nextRip are set. */
-  readonly assist: number
-}
-
 /** A handler of the interpreter that is written by hand. */
 export class Native extends NativeWriter {
-  readonly #assist: number
   readonly emit: Emit
   readonly uop: Expr
   readonly page: Expr
 
-  constructor(emit: Emit, locals: { state: Expr; uop: Expr; page: Expr }, core: NativeCore) {
+  constructor(emit: Emit, locals: { state: Expr; uop: Expr; page: Expr }, core: NativeFunctions) {
     super(emit.f, locals.state, core)
     this.emit = emit
     this.uop = locals.uop
     this.page = locals.page
-    this.#assist = core.assist
   }
   giveUp(): void {
-    this.setWord('rip', this.#after(i32(0)))
-    this.setWord('nextRip', this.next())
-    this.f.return(this.f.call(this.#assist, 'i32', this.uop))
-  }
-  #after(bytes: Expr): Expr {
-    return add(this.page, widen(add32(load32(2, this.uop, UOP.pageOffset), bytes)))
+    this.emit.assist()
   }
   /** Address of the next instruction. */
   next(): Expr {
-    return this.#after(load32(1, this.uop, UOP.length))
+    return this.emit.nextRip() as unknown as Expr
   }
   done(): void {
     this.f.return(i32(OUTCOME.next))
