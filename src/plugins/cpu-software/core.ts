@@ -107,8 +107,9 @@ export interface CoreBytes {
 }
 
 export function buildCore(): CoreBytes {
-  const first = Object.keys(SHARED).length
-  const names = functionHandlers.map(({ key, width }, i) => [first + i, `${key} ${width}`] as const)
+  const first = Object.keys(SHARED).length + Object.keys(NATIVE_SHARED).length
+  const handlers = [...functionHandlers.map(({ key, width }) => `${key} ${width}`), ...NATIVE_KEYS]
+  const names = handlers.map((name, i) => [first + i, name] as const)
   return { core: named(buildMain(), 'interpreter'), rest: named(buildRest(), 'handlers', new Map(names)) }
 }
 
