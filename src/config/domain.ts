@@ -11,7 +11,7 @@
 import { ConfigError } from './errors.ts'
 import { checkKeys, judge } from './judge.ts'
 import type { LibxlObject } from './libxl-config.ts'
-import { type ConfigProblem, Problems } from './problem.ts'
+import { type ConfigProblem, type ProblemCode, Problems } from './problem.ts'
 import { readDevices } from './read/devices.ts'
 import { readDisplay } from './read/display.ts'
 import { readGeneral, readType } from './read/general.ts'
@@ -80,26 +80,39 @@ export function readDomain(
   return { libxl, warnings: problems.sorted() }
 }
 
-/** Everything that is wrong or doubtful, errors and warnings alike: never throws for a text. */
+/**
+ * Everything that is wrong or doubtful, errors and warnings alike: never throws for a text. After an error of syntax it
+ * goes on with what could be read, and leaves out what is missing only because of the error.
+ */
 export function checkDomain(
   text: string,
   sourceName: string,
   overrides: readonly string[] = [],
   options: ParseOptions = {},
 ): readonly ConfigProblem[] {
-  try {
-    return parseDomainConfig(text, sourceName, overrides, options).warnings
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems
-    throw error
-  }
+  const source = new Source(text, sourceName, overrides)
+  const problems = new Problems(source, options)
+  const settings = new Settings(parseSettings(source.text, problems), problems)
+  const isTorn = problems.hasFaults
+  judge(readSettings(settings, options))
+  if (!isTorn) return problems.sorted()
+  const consequences = settings.get('type') === undefined ? [...OF_GAPS, ...OF_NO_TYPE] : OF_GAPS
+  return problems.sorted().filter(({ code }) => !consequences.includes(code))
 }
+
+/** What a line that could not be read leads to. */
+const OF_GAPS: readonly ProblemCode[] = ['XT_CONFIG_MISSING', 'XT_CONFIG_NO_KERNEL']
+const OF_NO_TYPE: readonly ProblemCode[] = ['XT_CONFIG_GUEST_TYPE', 'XT_CONFIG_OTHER_GUEST']
 
 function read(text: string, sourceName: string, overrides: readonly string[], options: ParseOptions): Reader {
   const source = new Source(text, sourceName, overrides)
   const problems = new Problems(source, options)
   const settings = new Settings(parseSettings(source.text, problems), problems)
   if (problems.hasFaults) throw new ConfigError(problems.sorted())
+  return readSettings(settings, options)
+}
+
+function readSettings(settings: Settings, options: ParseOptions): Reader {
   const reader = new Reader(
     settings,
     options.host ?? thisHost(),

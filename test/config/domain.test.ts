@@ -195,3 +195,18 @@ t.test('no settings of known keys end in anything but a configuration or a Confi
   )
   t.pass()
 })
+
+t.test('a check goes on after errors of syntax and leaves out what only they led to', (t) => {
+  const text = 'name="x"\ntype=pvh\nkernel="/k\nmemory="512M"\nvcpu=2\non_crash="explode"\n'
+  t.same(
+    checkDomain(text, 'x.cfg').map(({ line, code }) => [line, code]),
+    [
+      [2, 'XT_CONFIG_SYNTAX'],
+      [3, 'XT_CONFIG_LEXICAL'],
+      [4, 'XT_CONFIG_NOT_A_NUMBER'],
+      [5, 'XT_CONFIG_UNKNOWN_KEY'],
+      [6, 'XT_CONFIG_VALUE'],
+    ],
+  )
+  t.end()
+})
