@@ -42,7 +42,10 @@ export class VifBackend implements Backend {
   readonly #options: VifOptions
   readonly #groups = new MulticastGroups()
   #connection: Connection | undefined
+  /** The host side was asked to bring nothing. */
   #isPaused = false
+  /** The machine is paused. */
+  #isHeld = false
 
   constructor(xenhost: XenHost, otherend: Otherend, options: VifOptions) {
     this.#xenhost = xenhost
@@ -163,11 +166,24 @@ export class VifBackend implements Backend {
     this.#pace()
   }
 
+  /** Moves nothing until `resume`: the machine is paused. */
+  pause(): void {
+    this.#isHeld = true
+    for (const queue of this.#connection?.queues ?? []) queue.hold()
+    this.#pace()
+  }
+  resume(): void {
+    this.#isHeld = false
+    for (const queue of this.#connection?.queues ?? []) queue.release()
+    this.#pace()
+  }
+
   /** Holds the host side back while a queue has enough. */
   #pace(): void {
     const connection = this.#connection
-    const pause =
+    const isEnough =
       connection !== undefined && !connection.isBroken && connection.queues.some((queue) => queue.hasEnough)
+    const pause = this.#isHeld || isEnough
     if (pause === this.#isPaused) return
     this.#isPaused = pause
     if (pause) this.#options.port.pause()

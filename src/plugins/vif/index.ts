@@ -95,6 +95,12 @@ export default definePlugin({
       async attach() {
         for (const vif of configured) await vifs.attach(vif)
       },
+      pause() {
+        for (const backend of backends) backend.pause()
+      },
+      resume() {
+        for (const backend of backends) backend.resume()
+      },
       async stop() {
         await Promise.all([...backends].map((backend) => backend.disconnect()))
       },

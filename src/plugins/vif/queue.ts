@@ -44,7 +44,7 @@ export class VifQueue {
   /** Throws what map and bind throw; nothing is held then. */
   constructor(xenhost: XenHost, options: QueueOptions) {
     const { otherend, vif, nowUs, roomed } = options
-    const { gnttab } = xenhost
+    const { gnttab, trace } = xenhost
     const { rateBytesPerInterval: rate, rateIntervalUs = 0 } = vif
     try {
       const txRing = this.#map(xenhost, otherend, options.txRef, netif_tx_request.size)
@@ -52,11 +52,12 @@ export class VifQueue {
       this.#tx = new TxService({
         ...options,
         gnttab,
+        trace,
         ring: txRing,
         notify: () => txChannel.notify(),
         credit: rate === undefined ? undefined : new Credit(rate, rateIntervalUs, nowUs()),
       })
-      this.#rx = new RxService({ ...options, gnttab, ring: rxRing, notify: () => rxChannel.notify() })
+      this.#rx = new RxService({ ...options, gnttab, trace, ring: rxRing, notify: () => rxChannel.notify() })
       const serveRx = () => {
         this.#rx.service()
         roomed()
@@ -105,6 +106,17 @@ export class VifQueue {
   /** The host side takes more again. */
   resume(): void {
     this.#tx.resume()
+  }
+
+  /** Moves nothing until `release`. */
+  hold(): void {
+    this.#tx.isHeld = true
+    this.#rx.isHeld = true
+  }
+  release(): void {
+    this.#tx.isHeld = false
+    this.#rx.isHeld = false
+    this.service()
   }
 
   /** Serves nothing any more. */

@@ -17,7 +17,7 @@ import {
   XEN_NETIF_GSO_TYPE,
 } from '../../xen/abi/io/netif.ts'
 import type { BackRing } from '../../xen/ring/ring.ts'
-import type { GnttabClient, GrantCopy } from '../../xen/xenhost.ts'
+import type { DeviceTrace, GnttabClient, GrantCopy } from '../../xen/xenhost.ts'
 import { viewOf } from './packet.ts'
 import type { RxFrame } from './rx-frame.ts'
 
@@ -38,6 +38,7 @@ export interface RxOptions {
   readonly scatterGather: boolean
   /** The frontend broke the ring: nothing of it is served any more. */
   readonly broken: (why: string) => void
+  readonly trace: DeviceTrace | undefined
 }
 
 interface Posted {
@@ -56,6 +57,8 @@ export class RxService {
   #bytes = 0
   readonly #posted: Posted[] = []
   #isClosed = false
+  /** Nothing is given to the guest meanwhile. */
+  isHeld = false
   /** Frames that had no room. */
   dropped = 0
 
@@ -81,7 +84,7 @@ export class RxService {
 
   /** Gives the guest what it has room for. To be called on each event and after `add`. */
   service(): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || this.isHeld) return
     const { ring, notify } = this.#options
     if (ring.isBroken()) {
       this.close()
@@ -94,6 +97,7 @@ export class RxService {
     for (const frame of this.#frames) {
       if (!this.#hasPosted(this.#slotsFor(frame))) break
       this.#fill(frame, ops, responses)
+      this.#options.trace?.request(() => `received ${frame.bytes.length} bytes`)
       this.#bytes -= frame.bytes.length
       served++
     }

@@ -136,3 +136,15 @@ const VERSIONS: Readonly<Record<number, 4 | 6>> = {
   [XEN_NETIF_GSO_TYPE.TCPV4]: 4,
   [XEN_NETIF_GSO_TYPE.TCPV6]: 6,
 }
+
+/** In one line, for `xt trace`. */
+export function describePacket(packet: TxPacket): string {
+  switch (packet.kind) {
+    case 'packet':
+      return `sent ${packet.size} bytes in ${packet.slots.length} slots${packet.gso === undefined ? '' : ', segments'}`
+    case 'multicast':
+      return packet.join ? 'joined a group' : 'left a group'
+    default:
+      return `refused: ${packet.why}`
+  }
+}

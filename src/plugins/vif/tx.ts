@@ -9,13 +9,13 @@ import type { Log } from '../../base/log.ts'
 import { GNTST } from '../../xen/abi/grant_table.ts'
 import { NETIF_RSP, netif_tx_response } from '../../xen/abi/io/netif.ts'
 import type { BackRing } from '../../xen/ring/ring.ts'
-import type { GnttabClient, GrantCopy } from '../../xen/xenhost.ts'
+import type { DeviceTrace, GnttabClient, GrantCopy } from '../../xen/xenhost.ts'
 import { writeChecksum } from './checksum.ts'
 import type { Credit } from './credit.ts'
 import { IPPROTO_TCP, readHeaders, viewOf } from './packet.ts'
 import type { FrameBatch, HostPort } from './port.ts'
 import { segmentTcp } from './segment.ts'
-import { type TxPacket, takePacket } from './tx-packet.ts'
+import { describePacket, type TxPacket, takePacket } from './tx-packet.ts'
 
 /** What is taken before others have their turn. */
 const BATCH_PACKETS = 64
@@ -41,6 +41,7 @@ export interface TxOptions {
   /** The frontend broke the ring: nothing of it is served any more. */
   readonly broken: (why: string) => void
   readonly log: Log
+  readonly trace: DeviceTrace | undefined
 }
 
 type Packet = Extract<TxPacket, { kind: 'packet' }>
@@ -59,6 +60,8 @@ export class TxService {
   #isFull = false
   #isPlanned = false
   #isClosed = false
+  /** Nothing is taken meanwhile. */
+  isHeld = false
   readonly #answer = new Uint8Array(netif_tx_response.x64.size)
   readonly #answerView = viewOf(this.#answer)
 
@@ -68,7 +71,8 @@ export class TxService {
 
   /** Serves what is in the ring. To be called on each event. */
   service(): void {
-    if (this.#isClosed || this.#isPlanned || this.#isFull || this.#cancelTimer !== undefined) return
+    if (this.#isClosed || this.isHeld || this.#isPlanned || this.#isFull) return
+    if (this.#cancelTimer !== undefined) return
     const { ring, defer } = this.#options
     if (ring.isBroken()) {
       this.#fail('more requests than the ring holds')
@@ -109,6 +113,7 @@ export class TxService {
         isEmpty = true
         break
       }
+      this.#options.trace?.request(() => describePacket(packet))
       if (packet.kind === 'fatal') {
         this.#fail(packet.why)
         return false
