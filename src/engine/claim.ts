@@ -39,9 +39,10 @@ export interface Claim {
  */
 export async function claimDomain(
   paths: XtPaths,
-  record: DomainRecord,
+  identity: Pick<DomainRecord, 'name' | 'uuid'>,
   listen: (socketPath: string) => Promise<void>,
 ): Promise<Claim> {
+  const record: DomainRecord = { ...identity, pid: process.pid }
   checkName(record.name)
   ensurePaths(paths)
   // The socket outlives the renaming of its directory, but both paths must fit.

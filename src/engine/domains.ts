@@ -86,6 +86,17 @@ export function isAlive(dir: string): Promise<boolean> {
 export interface DomainRecord {
   readonly name: string
   readonly uuid: string
+  /** Process id of the domain process. */
+  readonly pid?: number
+}
+
+/** The process that claimed the domain, also when it answers nothing any more; undefined if nobody wrote it down. */
+export function processOf({ dir }: DomainEntry): number | undefined {
+  try {
+    return (JSON.parse(readFileSync(join(dir, 'domain.json'), 'utf8')) as DomainRecord).pid
+  } catch {
+    return undefined
+  }
 }
 
 /** The name in domain.json; empty while the domain is being removed. */
