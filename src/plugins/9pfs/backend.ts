@@ -89,6 +89,7 @@ export class P9Backend implements Backend {
         notify: () => channel.notify(),
         defer,
         log,
+        trace: this.#xenhost.trace,
       })
       const channel: Channel = this.#xenhost.evtchn.bindInterdomain(
         this.#otherend.domid,

@@ -7,7 +7,8 @@
 import type { Log } from '../../base/log.ts'
 import { BROKEN } from '../../xen/ring/byte-ring.ts'
 import type { FlexRing } from '../../xen/ring/flex-ring.ts'
-import { HEADER_BYTES, readHeader } from './protocol.ts'
+import type { DeviceTrace } from '../../xen/xenhost.ts'
+import { HEADER_BYTES, nameOf, readHeader } from './protocol.ts'
 import type { Session } from './session.ts'
 
 /** Work of one turn; others in the thread have theirs between. */
@@ -23,6 +24,7 @@ export interface TransportOptions {
   readonly notify: () => void
   readonly defer: (task: () => void) => void
   readonly log: Log
+  readonly trace: DeviceTrace | undefined
 }
 
 export class Transport {
@@ -67,6 +69,7 @@ export class Transport {
   #serve(request: Uint8Array): number {
     let length = 0
     let isLater = false
+    this.#options.trace?.request(() => describe(request))
     this.#waiting++
     this.#options.session.serve(request, this.#reply, (reply) => {
       this.#waiting--
@@ -159,4 +162,10 @@ export class Transport {
     this.#unsent.length = 0
     this.#tellIdle()
   }
+}
+
+/** In one line, for `xt trace`. */
+function describe(request: Uint8Array): string {
+  const { tag, size, type } = readHeader(request)
+  return `${nameOf({ tag, size, type }) ?? `message ${type}`}, tag ${tag}, ${size} bytes`
 }

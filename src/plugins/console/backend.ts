@@ -76,7 +76,10 @@ export class ConsoleBackend implements Backend {
     if (connection === undefined) return 0
     const taken = connection.pipe.write(bytes)
     if (taken === BROKEN) return this.#broken()
-    if (taken > 0) connection.channel.notify()
+    if (taken > 0) {
+      this.#xenhost.trace?.request(() => `${taken} bytes typed`)
+      connection.channel.notify()
+    }
     return taken
   }
 
@@ -92,6 +95,7 @@ export class ConsoleBackend implements Backend {
       }
       if (count === 0) break
       moved += count
+      this.#xenhost.trace?.request(() => `${count} bytes printed`)
       this.#sink.output(this.#scratch.subarray(0, count))
     }
     if (moved > 0) connection.channel.notify()

@@ -13,9 +13,9 @@ import { BLKIF_RSP, blkif_response } from '../../xen/abi/io/blkif.ts'
 import type { Abi } from '../../xen/abi/struct.ts'
 import { GrantError } from '../../xen/errors.ts'
 import type { BackRing } from '../../xen/ring/ring.ts'
-import type { GnttabClient } from '../../xen/xenhost.ts'
+import type { DeviceTrace, GnttabClient } from '../../xen/xenhost.ts'
 import type { BlockStore, Pieces } from './medium.ts'
-import { type Request, readRequest, type Segment } from './request.ts'
+import { describeRequest, type Request, readRequest, type Segment } from './request.ts'
 
 /** What is done before others have their turn: requests and bytes. */
 const BATCH_REQUESTS = 32
@@ -33,6 +33,7 @@ export interface QueueOptions {
   /** Runs a task after other events of this thread had their turn. */
   readonly defer: (task: () => void) => void
   readonly log: Log
+  readonly trace: DeviceTrace | undefined
 }
 
 export class VbdQueue {
@@ -121,6 +122,7 @@ export class VbdQueue {
       canDiscard: store.discard !== undefined,
     }
     const request = readRequest(entry, abi, limits, (page, length) => this.#table(page, length))
+    this.#options.trace?.request(() => describeRequest(request))
     switch (request.kind) {
       case 'unsupported':
         this.#answer(request, BLKIF_RSP.EOPNOTSUPP)

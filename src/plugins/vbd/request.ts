@@ -150,3 +150,24 @@ function readDiscard(entry: DataView, abi: Abi, limits: Limits): Request {
 function isInside(first: bigint, count: bigint, { sectors }: Limits): boolean {
   return first + count <= BigInt(sectors)
 }
+
+/** In one line, for `xt trace`. */
+export function describeRequest(request: Request): string {
+  const { id, kind } = request
+  switch (request.kind) {
+    case 'read':
+    case 'write': {
+      const bytes = request.segments.reduce((sum, { from, to }) => sum + to - from, 0)
+      const pages = request.segments.length
+      return `${kind} ${id}: ${bytes} bytes at ${request.position}, ${pages} ${pages === 1 ? 'page' : 'pages'}`
+    }
+    case 'discard':
+      return `${kind} ${id}: ${request.length} bytes at ${request.position}`
+    case 'wrong':
+      return `refused ${id}: ${request.why}`
+    case 'unsupported':
+      return `unsupported ${id}: operation ${request.operation}`
+    default:
+      return `${kind} ${id}`
+  }
+}

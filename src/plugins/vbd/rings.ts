@@ -48,13 +48,13 @@ interface Connected {
 const RSP_PROD = 8
 
 export class DiskRings implements RingService {
-  readonly #xenhost: Pick<XenHost, 'evtchn' | 'gnttab'>
+  readonly #xenhost: Pick<XenHost, 'evtchn' | 'gnttab' | 'trace'>
   readonly #options: RingsOptions
   /** What the queues read from and write to; replaced when the disc is. */
   readonly #medium: { store: BlockStore }
   #connected: Connected[] = []
 
-  constructor(xenhost: Pick<XenHost, 'evtchn' | 'gnttab'>, options: RingsOptions) {
+  constructor(xenhost: Pick<XenHost, 'evtchn' | 'gnttab' | 'trace'>, options: RingsOptions) {
     this.#xenhost = xenhost
     this.#options = options
     this.#medium = { store: options.store }
@@ -73,7 +73,7 @@ export class DiskRings implements RingService {
 
   #connectQueue(setup: RingSetup, { refs, port: remotePort }: RingSetup['queues'][number]): Connected {
     const { otherend, abi, readOnly } = setup
-    const { gnttab, evtchn } = this.#xenhost
+    const { gnttab, evtchn, trace } = this.#xenhost
     const { defer, log } = this.#options
     const mapping = gnttab.map(otherend, refs.map(gref) as Gref[], 'rw')
     try {
@@ -90,6 +90,7 @@ export class DiskRings implements RingService {
         notify: () => channel.notify(),
         defer,
         log,
+        trace,
       })
       const channel: Channel = evtchn.bindInterdomain(otherend, port(remotePort), () => queue.service())
       return { queue, channel, mapping }

@@ -38,7 +38,7 @@ export interface RxOptions {
   readonly scatterGather: boolean
   /** The frontend broke the ring: nothing of it is served any more. */
   readonly broken: (why: string) => void
-  readonly trace: DeviceTrace | undefined
+  readonly trace?: DeviceTrace | undefined
 }
 
 interface Posted {

@@ -41,7 +41,7 @@ export interface TxOptions {
   /** The frontend broke the ring: nothing of it is served any more. */
   readonly broken: (why: string) => void
   readonly log: Log
-  readonly trace: DeviceTrace | undefined
+  readonly trace?: DeviceTrace | undefined
 }
 
 type Packet = Extract<TxPacket, { kind: 'packet' }>
