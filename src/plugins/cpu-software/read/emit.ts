@@ -136,6 +136,11 @@ const EXTEND_S = 0xac
 const EXTEND_U = 0xad
 const EXTEND = { 8: 0xc2, 16: 0xc3, 32: 0xc4 } as const
 const SELECT = 0x1b
+const I32_LT_U = 0x49
+/** DF in the system flags. */
+const DIRECTION = 0x400
+/** Elements that are not worth a bulk operation. */
+const FEW = 4
 const bytes = (w: Width) => (w / 8) as 1 | 2 | 4 | 8
 const isConst = (e: Expr): boolean => e.op === -1
 
@@ -734,6 +739,47 @@ export class Emit implements Vocabulary {
     this.f.brIf(op('i32', 0x4a, this.f.get(fuel, 'i32'), i32(0)), next)
     this.f.set(target, op('i64', I64.add, this.#page, extendU(this.#field16(UOP.pageOffset))))
     this.f.br(jump)
+  }
+
+  /** Upwards, within a page of plain memory on either side that the TLB knows; of a pattern only bytes that are all alike. */
+  atOnce(w: Width, what: 'move' | 'store'): Val {
+    if (!this.long || this.#facts.addressSize !== 64) return this.const(0)
+    const { f } = this
+    const shift = Math.log2(w / 8)
+    const done = this.#variable(i64(0))
+    const room = (address: Expr): Expr =>
+      op('i64', I64.shrU, op('i64', I64.sub, i64(4096), op('i64', I64.and, address, i64(4095))), i64(shift))
+    const least = (a: Expr, b: Expr): Expr => op('i64', SELECT, a, b, op('i32', I64.ltU, a, b))
+    f.block((no) => {
+      const downwards = and32(load32(4, this.#state, STATE.systemFlags), i32(DIRECTION))
+      f.brIf(downwards, no)
+      const to = this.#fix(E(this.destinationAddress()))
+      const entry = this.#entry(to)
+      f.brIf(this.#misses(entry, TLB_ENTRY.writeTag, to, 1), no)
+      const target = this.#fix(this.#hostHit(entry, to))
+      let count = this.#fix(least(E(this.addressReg(1)), room(to)))
+      if (what === 'move') {
+        const from = this.#fix(E(this.sourceAddress()))
+        const other = this.#entry(from)
+        f.brIf(this.#misses(other, TLB_ENTRY.readTag, from, 1), no)
+        count = this.#fix(least(count, room(from)))
+        f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
+        const bytes = this.#fix(wrap(op('i64', I64.shl, count, i64(shift))))
+        const source = this.#fix(this.#hostHit(other, from))
+        // A target a little above its source repeats what was just stored.
+        f.brIf(op('i32', I32_LT_U, op('i32', I32.sub, target, source), bytes), no)
+        f.copy(target, source, bytes)
+      } else {
+        f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
+        const value = this.#fix(E(this.reg(0, w)))
+        const byte = op('i64', I64.and, value, i64(255))
+        const alike = 0x0101_0101_0101_0101n & ((1n << BigInt(w)) - 1n)
+        if (w > 8) f.brIf(op('i32', I64.ne, op('i64', I64.mul, byte, i64(alike)), value), no)
+        f.fill(target, wrap(byte), wrap(op('i64', I64.shl, count, i64(shift))))
+      }
+      f.set(done, count)
+    })
+    return V(f.get(done, 'i64'))
   }
 
   addressReg(n: number): Val {

@@ -287,6 +287,7 @@ export class Reference implements Vocabulary {
   addressReg = (n: number): Val => this.#readRegister(n, this.#d.addrSize as Width)
   setAddressReg = (n: number, v: Val): void =>
     this.#writeRegister(n, this.#d.addrSize as Width, this.zext(this.#d.addrSize as Width, v))
+  atOnce = (): Val => V(0n)
   sourceAddress = (): Val => this.addressReg(6)
   destinationAddress = (): Val => this.addressReg(7)
 }

@@ -182,6 +182,11 @@ export interface Vocabulary {
   /** String instructions: linear address of the source (DS or override) and destination (ES), index registers moved by w bytes. */
   sourceAddress(): Val
   destinationAddress(): Val
+  /**
+   * REP MOVS and REP STOS: moves or stores as many elements at once as is easily done, and says how many; none where a
+   * reading goes step by step. Registers stay as they are.
+   */
+  atOnce(w: Width, what: 'move' | 'store'): Val
   /** rSI, rDI or rCX in the address size. */
   addressReg(n: number): Val
   setAddressReg(n: number, v: Val): void
