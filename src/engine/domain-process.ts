@@ -33,6 +33,11 @@ await serveDomain({
   buildGuest: (memory, config, files) => {
     const { vcpus, maxVcpus } = config
     const guest = buildPvhGuest(memory, { ...files, vcpus, maxVcpus })
-    return { rip: guest.entry, rbx: guest.startInfo }
+    const memoryMap = guest.memoryMap.map(({ start, size, type }) => ({
+      addr: BigInt(start),
+      size: BigInt(size),
+      type,
+    }))
+    return { rip: guest.entry, rbx: guest.startInfo, memoryMap }
   },
 })

@@ -29,10 +29,10 @@ import {
 } from './guest-resources.ts'
 import type { LaunchedDomain } from './launch.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
-import type { Plugin, VcpuStartState } from './plugin.ts'
+import type { Plugin } from './plugin.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
 import type { TraceSessions } from './trace-session.ts'
-import { type GuestEnd, Vm } from './vm.ts'
+import { type GuestEnd, type GuestStart, Vm } from './vm.ts'
 
 export interface DomainHost {
   readonly paths: XtPaths
@@ -43,7 +43,7 @@ export interface DomainHost {
   openStore(): Promise<StoreConnection>
   loadPlugins(config: DomainConfig): Promise<readonly Plugin[]>
   /** Puts the guest into memory. */
-  buildGuest(memory: MachineMemory, config: DomainConfig, files: GuestFiles): VcpuStartState
+  buildGuest(memory: MachineMemory, config: DomainConfig, files: GuestFiles): GuestStart
   /** Starts another domain process for a configuration; settles when its guest runs, or is complete if `paused`. */
   restart(config: DomainConfig, paused: boolean): Promise<LaunchedDomain>
   /** Lets the guest of another domain process run. */
@@ -199,7 +199,7 @@ export class Domain {
     return claim
   }
 
-  #makeVm(claim: Claim, plugins: readonly Plugin[], boot: (memory: MachineMemory) => VcpuStartState): Vm {
+  #makeVm(claim: Claim, plugins: readonly Plugin[], boot: (memory: MachineMemory) => GuestStart): Vm {
     const host = this.#host
     const config = this.#config
     return new Vm({

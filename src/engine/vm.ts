@@ -25,10 +25,15 @@ export interface VmOptions {
   readonly clock: DriverClock
   readonly driver?: Pick<DriverOptions, 'noticeMs' | 'limitMs'>
   /** Puts the guest into its memory; answers how the boot vCPU starts. */
-  readonly boot: (memory: MachineMemory) => VcpuStartState | Promise<VcpuStartState>
+  readonly boot: (memory: MachineMemory) => GuestStart | Promise<GuestStart>
   /** Gets what takes long, one line each. */
   readonly notice: (line: string) => void
   readonly onState: (state: VmState) => void
+}
+
+/** What building a guest leaves: how its boot vCPU starts, and the memory map that XENMEM_memory_map answers. */
+export interface GuestStart extends VcpuStartState {
+  readonly memoryMap?: Parameters<Capabilities['xenDomain']['setMemoryMap']>[0]
 }
 
 /** How a guest ended: sched.h SHUTDOWN_*. */
@@ -163,6 +168,7 @@ export class Vm {
       vcpus.setStart(start)
       this.#vcpus = vcpus
       this.#xenDomain = set.capabilities.get('xenDomain')
+      this.#xenDomain?.setMemoryMap(start.memoryMap ?? [])
       this.#machine.to('paused')
     })
   }
