@@ -67,10 +67,9 @@ export class VbdBackend implements Backend {
   async connect(): Promise<void> {
     const abi = await this.#abi()
     const queues = await this.#queues()
-    const persistent = this.#options.persistentGrants && (await this.#number('feature-persistent')) === 1
     await this.#publish()
     const { domid: otherend } = this.#otherend
-    await this.#rings.connect({ otherend, abi, queues, persistent, readOnly: !this.#disk.readwrite })
+    await this.#rings.connect({ otherend, abi, queues, readOnly: !this.#disk.readwrite })
     this.#isConnected = true
   }
 

@@ -16,8 +16,6 @@ export interface RingSetup {
   readonly otherend: Domid
   readonly abi: Abi
   readonly readOnly: boolean
-  /** The frontend keeps its data pages granted. */
-  readonly persistent: boolean
   readonly queues: readonly { readonly refs: readonly number[]; readonly port: number }[]
 }
 

@@ -1,7 +1,19 @@
 import t, { type Test } from 'tap'
+import { emptyStore } from '../../../src/plugins/vbd/medium.ts'
 import { GTF } from '../../../src/xen/abi/grant_table.ts'
-import { BLKIF_OP, BLKIF_RSP } from '../../../src/xen/abi/io/blkif.ts'
-import { BACK, DATA_GFN, DATA_REF, FRONT, Frontend, type FrontendOptions, settle } from './frontend.ts'
+import { BLKIF_OP, BLKIF_RSP, blkif_request } from '../../../src/xen/abi/io/blkif.ts'
+import { FrontRing } from '../../../src/xen/ring/ring.ts'
+import {
+  BACK,
+  DATA_GFN,
+  DATA_REF,
+  FRONT,
+  Frontend,
+  type FrontendOptions,
+  MemoryDisk,
+  settle,
+  xvda,
+} from './frontend.ts'
 
 const { READ, WRITE, WRITE_BARRIER, FLUSH_DISKCACHE, DISCARD } = BLKIF_OP
 const { OKAY, ERROR, EOPNOTSUPP } = BLKIF_RSP
@@ -244,6 +256,94 @@ for (const [node, value] of [
     t.same([f.bound, f.local.leftovers()], [0, []])
   })
 }
+
+t.test('a frontend with two rings is served on both; a broken one stops alone', async (t) => {
+  const f = new Frontend()
+  t.teardown(() => f[Symbol.dispose]())
+  f.dataPages(4)
+  // The frontend's own ring is queue 0; the other has its page and reference behind the data.
+  const page = f.page(DATA_GFN + 60)
+  const other = new FrontRing([page], { entryBytes: blkif_request.for(64).size })
+  f.store.nodes.set(`${FRONT}/multi-queue-num-queues`, '2')
+  f.store.nodes.set(`${FRONT}/queue-0/ring-ref`, f.store.nodes.get(`${FRONT}/ring-ref`)!)
+  f.store.nodes.set(`${FRONT}/queue-1/ring-ref`, String(f.grant(DATA_REF + 60, DATA_GFN + 60)))
+  for (const n of [0, 1]) f.store.nodes.set(`${FRONT}/queue-${n}/event-channel`, String(7 + n))
+  await f.backend.connect()
+  t.equal(f.bound, 2)
+  other.putRequest(f.transfer(READ, 77n, 8n, [[DATA_REF + 1, 0, 7]]))
+  other.pushRequests()
+  t.match(await f.ask(f.transfer(READ, 1n, 0n, [[DATA_REF, 0, 7]])), [{ id: 1n, status: OKAY }])
+  t.equal(other.takeResponse()?.getBigUint64(0, true), 77n)
+  t.same(f.page(DATA_GFN + 1), f.disk.bytes.subarray(4096, 8192))
+  // GUEST: the second ring claims more than it holds.
+  new Int32Array(page.buffer, page.byteOffset)[0] = 4096
+  t.match(await f.ask(f.transfer(READ, 2n, 0n, [[DATA_REF, 0, 7]])), [{ id: 2n, status: OKAY }])
+  t.match(f.lines, [/claims more requests than its ring holds/])
+  await f.backend.disconnect()
+  t.same([f.bound, f.local.leftovers()], [0, []])
+})
+
+t.test('a second ring that cannot be is the end of both', async (t) => {
+  const f = new Frontend()
+  t.teardown(() => f[Symbol.dispose]())
+  f.store.nodes.set(`${FRONT}/multi-queue-num-queues`, '2')
+  for (const n of [0, 1]) f.store.nodes.set(`${FRONT}/queue-${n}/event-channel`, '7')
+  f.store.nodes.set(`${FRONT}/queue-0/ring-ref`, f.store.nodes.get(`${FRONT}/ring-ref`)!)
+  await t.rejects(f.backend.connect(), { code: 'XT_VBD_NODE', message: /queue-1\/ring-ref holds ""/ })
+  f.store.nodes.set(`${FRONT}/queue-1/ring-ref`, '400')
+  await t.rejects(f.backend.connect(), { name: 'GrantError' })
+  t.same([f.bound, f.local.leftovers()], [0, []])
+})
+
+t.test('of a disk with large sectors nothing smaller is moved', async (t) => {
+  const f = await connected(t)
+  f.disk.sectorSize = 4096
+  const at = (sector: bigint, last: number) => f.transfer(READ, sector, sector, [[DATA_REF, 0, last]])
+  t.match(await f.ask(at(8n, 7)), [{ status: OKAY }])
+  t.match(await f.ask(at(4n, 7)), [{ status: ERROR }])
+  t.match(await f.ask(at(8n, 3)), [{ status: ERROR }])
+  t.same(f.disk.done, ['read 4096 4096'])
+  t.match(f.lines, [/not whole sectors of 4096 bytes/])
+})
+
+t.test('a disk that has grown says so, and serves what it has now', async (t) => {
+  const f = await connected(t)
+  const before = f.disk
+  const larger = new MemoryDisk(512)
+  t.match(await f.ask(f.transfer(READ, 1n, 256n, [[DATA_REF, 0, 0]])), [{ status: ERROR }])
+  await f.rings.load(larger)
+  t.same(f.backend.changed(xvda, larger), { sectors: '512' })
+  t.match(await f.ask(f.transfer(READ, 2n, 256n, [[DATA_REF, 0, 0]])), [{ status: OKAY }])
+  t.same([before.done, larger.done], [[], ['read 131072 512']])
+  await f.backend.disconnect()
+  t.same(f.backend.changed(xvda, larger), {}, 'nobody is connected that could be told')
+})
+
+t.test('another medium is loaded when the flush of the one before is done', async (t) => {
+  const f = await connected(t)
+  f.disk.holdFlushes = true
+  f.put(f.transfer(FLUSH_DISKCACHE, 1n, 0n, []))
+  await settle()
+  const next = new MemoryDisk()
+  const loaded = f.rings.load(next)
+  f.put(f.transfer(READ, 2n, 0n, [[DATA_REF, 0, 7]]))
+  await settle()
+  t.same([f.answers(), next.done], [[], []])
+  for (const letGo of f.disk.flushes) letGo()
+  await loaded
+  await settle()
+  t.match(f.answers(), [
+    { id: 1n, status: OKAY },
+    { id: 2n, status: OKAY },
+  ])
+  t.same([f.disk.done, next.done], [['flush'], ['read 0 4096']])
+})
+
+t.test('an empty drive has no sectors, and every read of it is an error', async (t) => {
+  const f = await connected(t)
+  await f.rings.load(emptyStore())
+  t.match(await f.ask(f.transfer(READ, 1n, 0n, [[DATA_REF, 0, 7]])), [{ status: ERROR }])
+})
 
 t.test('a ring that is not granted is not connected', async (t) => {
   const f = new Frontend({ order: 1 })

@@ -50,7 +50,7 @@ export const xvda: VbdDevice = {
 export class MemoryDisk implements BlockStore {
   readonly bytes: Uint8Array
   readonly sectors: number
-  readonly sectorSize = 512
+  sectorSize = 512
   readonly physicalSectorSize = 512
   readonly device = undefined
   readonly done: string[] = []
@@ -120,6 +120,7 @@ export class Frontend {
   readonly disk = new MemoryDisk()
   readonly lines: string[] = []
   readonly backend: VbdBackend
+  readonly rings: DiskRings
   readonly ring: FrontRing
   readonly ringPages: Uint8Array<SharedArrayBuffer>[]
   readonly local: LocalXen
@@ -128,7 +129,7 @@ export class Frontend {
   /** Events that the backend sent. */
   notified = 0
   bound = 0
-  #onEvent: (() => void) | undefined
+  readonly #onEvents = new Set<() => void>()
 
   constructor({ abi = 64, order, disk = {}, startAt = 0 }: FrontendOptions = {}) {
     this.#abi = abi
@@ -140,7 +141,7 @@ export class Frontend {
       evtchn: {
         bindInterdomain: (_otherend, _port, onEvent) => {
           this.bound++
-          this.#onEvent = onEvent
+          this.#onEvents.add(onEvent)
           return {
             port: port(5),
             notify: () => {
@@ -148,7 +149,7 @@ export class Frontend {
             },
             [Symbol.dispose]: () => {
               this.bound--
-              this.#onEvent = undefined
+              this.#onEvents.delete(onEvent)
             },
           }
         },
@@ -157,13 +158,14 @@ export class Frontend {
     if (!device.readwrite) delete this.disk.discard
     const log = createLog((_level, line) => this.lines.push(line))
     const defer = (task: () => void) => void setImmediate(task)
+    this.rings = new DiskRings(this.host, { store: this.disk, defer, log })
     this.backend = new VbdBackend(
       this.host,
       { domid: GUEST, frontendPath: FRONT },
       {
         disk: device,
         medium: this.disk,
-        rings: (xenhost) => new DiskRings(xenhost, { store: this.disk, defer, log }),
+        rings: () => this.rings,
         persistentGrants: true,
         maxQueues: 2,
         log,
@@ -251,7 +253,7 @@ export class Frontend {
   }
 
   event(): void {
-    this.#onEvent?.()
+    for (const onEvent of this.#onEvents) onEvent()
   }
 
   answers(): Answer[] {
