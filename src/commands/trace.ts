@@ -40,6 +40,7 @@ Ends with Ctrl-C, or with the domain. What comes faster than it can be shown is 
   async #show(client: ControlClient, wish: TraceWish, count: number, json: boolean): Promise<void> {
     const session = await client.traceOpen(wish)
     const startMs = Date.now()
+    this.note('Tracing; Ctrl-C ends it.')
     const print = json
       ? (line: TraceLine) => JSON.stringify(line)
       : (line: TraceLine) => textOf(line, startMs)

@@ -3,7 +3,7 @@
  * is a session, and a session that fetches nothing for some seconds has ended. Records come out as plain JSON.
  */
 import type { Domain } from '../xen/domain.ts'
-import { callName } from '../xen/hypercall/table.ts'
+import { callName, hasSubOps } from '../xen/hypercall/table.ts'
 import { TraceReader, type TraceRecord } from '../xen/trace.ts'
 import type { TraceAnswer, TraceLine, TraceWish } from './trace-line.ts'
 
@@ -82,6 +82,9 @@ export class TraceSessions {
   }
 }
 
+/** Operations whose argument begins with the port they are about. */
+const PORT_OPS = new Set(['EVTCHNOP_send', 'EVTCHNOP_close', 'EVTCHNOP_unmask'])
+
 const isWanted = ({ kinds, device }: TraceWish, line: TraceLine): boolean =>
   (kinds.length === 0 || kinds.includes(line.kind)) && (device === undefined || line.device === device)
 
@@ -92,7 +95,9 @@ function lineOf(record: TraceRecord): TraceLine {
       const { nr, args, result, first } = record
       const hex = args.map((arg) => `0x${arg.toString(16)}`)
       const name = callName(nr, args)
-      const said = name.startsWith('EVTCHNOP') ? `port ${first}` : hex.join(', ')
+      // What names the sub-operation is not said twice.
+      const rest = hasSubOps(nr) ? hex.slice(1) : hex
+      const said = PORT_OPS.has(name) ? `port ${first}` : rest.join(', ')
       return {
         timeMs,
         kind,

@@ -217,6 +217,9 @@ export function hypercall(call: Call, nr: number): void {
   regs[REG.rax] = BigInt.asUintN(32, BigInt(answer))
 }
 
+/** Whether its first argument says which operation is meant. */
+export const hasSubOps = (nr: number): boolean => (byNumber[nr]?.subs.length ?? 0) > 0
+
 /** A call in words, for `xt trace`: its name, and the name of its sub-operation if it has one. */
 export function callName(nr: number, args: readonly bigint[]): string {
   const row = byNumber[nr]
