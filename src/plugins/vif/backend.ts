@@ -75,7 +75,8 @@ export class VifBackend implements Backend {
       'feature-xdp-headroom': '1',
       'feature-split-event-channels': '1',
       'multi-queue-max-queues': String(this.#options.maxQueues),
-      'hotplug-status': 'connected',
+      // A hotplug script says so itself.
+      'hotplug-status': this.#options.port.plug === undefined ? 'connected' : '',
     }
   }
 

@@ -22,6 +22,28 @@ export const vifErrors = defineErrors({
     message: (name: string, reason: string) => `${name}: passt does not run: ${reason}`,
     hint: 'It needs a network interface with a default route. A port that is to be forwarded must be free.',
   },
+  XT_VIF_TAP: {
+    title: 'A tap device cannot be made',
+    message: (name: string, device: string, reason: string) =>
+      `${name}: the tap device ${device} cannot be made: ${reason}`,
+    hint: 'Bridges are for root and need the optional package koffi. Without bridge= the guest has user-mode networking; bridge=vde:NAME is a switch between guests. Both need no root.',
+  },
+  XT_VIF_NO_BRIDGE: {
+    title: 'A bridge that is not there',
+    message: (name: string, bridge: string) => `${name}: this host has no bridge ${bridge}`,
+    hint: (_name: string, bridge: string) =>
+      `Make it (ip link add ${bridge} type bridge; ip link set ${bridge} up), or leave bridge= out: the guest then has user-mode networking.`,
+  },
+  XT_VIF_IP: {
+    title: 'A network device cannot be configured',
+    message: (name: string, command: string, reason: string) => `${name}: ${command} failed: ${reason}`,
+    hint: 'The program ip is in the package iproute2.',
+  },
+  XT_VIF_SCRIPT: {
+    title: 'A hotplug script failed',
+    message: (name: string, script: string, reason: string) => `${name}: ${script} failed: ${reason}`,
+    hint: "Scripts of Xen write to /var/log/xen/xen-hotplug.log, whose directory must exist, and need Xen's xenstore-read (Debian: xenstore-utils).",
+  },
   XT_VIF_NO_VDE: {
     title: 'VDE is not installed',
     message: (name: string) =>

@@ -7,6 +7,7 @@
 import { z } from 'zod'
 import { type BackendDriver, definePlugin } from '../../engine/plugin.ts'
 import { VifBackend } from './backend.ts'
+import { scriptOf } from './bridge.ts'
 import {
   backendNodes,
   defaultMac,
@@ -26,7 +27,7 @@ export default definePlugin({
   name: 'vif',
   api: 1,
   config: z.strictObject({}),
-  requires: ['pvBus'],
+  requires: ['pvBus', 'xenstore'],
   setup(ctx) {
     const configured = z.array(vifDevice).parse(ctx.vm.config['vifs'] ?? [])
     const backends = new Set<VifBackend>()
@@ -49,7 +50,16 @@ export default definePlugin({
     async function attach(device: VifDevice) {
       const vif: Vif = { ...device, mac: device.mac ?? defaultMac(ctx.vm.uuid, device.devid) }
       const log = ctx.log.child(vifName(vif))
-      const port = await openHostSide(vif, ctx.vm.hostRunDir)
+      const port = await openHostSide({
+        vif,
+        domid: ctx.vm.domid,
+        hostRunDir: ctx.vm.hostRunDir,
+        readNode: (node) =>
+          ctx
+            .use('xenstore')
+            .read(`/local/domain/0/backend/vif/${ctx.vm.domid}/${vif.devid}/${node}`)
+            .catch(() => undefined),
+      })
       let backend: VifBackend | undefined
       const driver: BackendDriver<Vif> = {
         type: 'vif',
@@ -70,14 +80,25 @@ export default definePlugin({
           return backend
         },
       }
+      let isClosed = false
       const close = async () => {
+        if (isClosed) return
+        isClosed = true
         if (backend !== undefined) backends.delete(backend)
         await port[Symbol.asyncDispose]()
       }
       ctx.own({ [Symbol.asyncDispose]: close })
-      const place = { id: vif.devid, frontend: frontendNodes(vif), backend: backendNodes(vif) }
+      const script = scriptOf(vif)
+      const nodes = backendNodes({ ...vif, ...(script === undefined ? {} : { script }) })
+      const place = { id: vif.devid, frontend: frontendNodes(vif), backend: nodes }
       try {
         const device = await ctx.use('pvBus').add(driver, vif, place)
+        try {
+          await port.plug?.()
+        } catch (error) {
+          await device.remove({ force: true })
+          throw error
+        }
         log.info(`${vif.mac}, ${port.description}`)
         return {
           async remove(options: { readonly force: boolean }) {

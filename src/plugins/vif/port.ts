@@ -29,6 +29,8 @@ export interface HostPort extends AsyncDisposable {
   readonly isVerified: boolean
   /** For people: what it is connected to. */
   readonly description: string
+  /** Called once the interface's nodes are in xenstore, before the guest is waited for. */
+  plug?(): Promise<void>
   /** Begins: to be called once. */
   listen(handlers: PortHandlers): void
   /** Takes the batch over. False: it has enough for now, `drained` follows. */
