@@ -11,6 +11,7 @@ import { cliErrors } from '../src/cli/errors.ts'
 import { configErrors } from '../src/config/errors.ts'
 import { bootErrors } from '../src/engine/boot/errors.ts'
 import { errors as engineErrors } from '../src/engine/errors.ts'
+import { p9Errors } from '../src/plugins/9pfs/errors.ts'
 import { consoleErrors } from '../src/plugins/console/errors.ts'
 import { ADVERTISED } from '../src/plugins/cpu-software/isa/features.ts'
 import { ROWS } from '../src/plugins/cpu-software/isa/table.ts'
@@ -38,6 +39,7 @@ const CATALOGUES: readonly (readonly [string, Catalogue])[] = [
   ['Kernel and ramdisk', bootErrors],
   ['Console', consoleErrors],
   ['Disks', vbdErrors],
+  ['Shared folders', p9Errors],
   ['Networks', vifErrors],
   ['The Xen shim', shimErrors],
   ['Xen', xenErrors],
