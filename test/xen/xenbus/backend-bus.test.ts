@@ -148,6 +148,41 @@ t.test('a device whose frontend never appeared in the guest goes at once when fo
   t.equal(store.nodes.size, 0)
 })
 
+t.test('a device that no frontend has taken up goes without being asked twice', async (t) => {
+  const { store, bus, setup, calls } = setUp()
+  const device = await bus.add(setup)
+  await device.remove()
+  t.strictSame(calls, ['dispose'])
+  t.equal(store.nodes.size, 0)
+})
+
+t.test('what is announced is written with the state, when somebody is there to hear it', async (t) => {
+  const { store, bus, setup, frontend } = setUp()
+  const device = await bus.add(setup)
+  const written: string[] = []
+  const write = store.write.bind(store)
+  store.write = (path: string, value: string | Uint8Array) => {
+    written.push(`${path.slice(BACK.length + 1)}=${value}`)
+    return write(path, value)
+  }
+  await device.announce({ sectors: '4096' })
+  t.strictSame(written.splice(0), ['sectors=4096'])
+  await frontend('Initialised')
+  written.length = 0
+  await device.announce({ sectors: '8192' })
+  t.strictSame(written.splice(0), ['sectors=8192', 'state=4'])
+  await device.announce({ mode: 'r' })
+  t.match(
+    store.nodes.get(`${BACK.replace('/local/domain/0/backend/vbd/6', '/libxl/6/device/vbd')}/mode`),
+    'r',
+  )
+  await bus.reset()
+  t.equal(store.nodes.get(`${BACK}/mode`), 'r', 'and is kept when the guest starts anew')
+  await device.remove({ force: true })
+  await device.announce({ sectors: '1' })
+  t.equal(store.nodes.size, 0)
+})
+
 t.test('when the guest starts anew the device waits again', async (t) => {
   const { bus, setup, frontend, backend, connected, store } = setUp()
   await bus.add(setup)
