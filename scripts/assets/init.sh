@@ -14,6 +14,7 @@ hostname debian
 for module in /lib/modules/*; do
   [ -e "$module" ] && insmod "$module"
 done
+uevent /etc/cpu-online &
 cd /root
 
 for word in $(cat /proc/cmdline); do

@@ -49,9 +49,15 @@ export function runArgument(script: string): string {
 export async function initramfs(options: InitramfsOptions = {}): Promise<string> {
   const busybox = await readFile(options.busybox ?? (await debianBusybox(options)))
   const init = await readFile(new URL('init.sh', import.meta.url))
+  const online = await readFile(new URL('cpu-online.sh', import.meta.url))
   const modules = await moduleEntries(options.modules ?? [])
   const archive = writeCpio(
-    entries(busybox, init, [...(await dhcpEntries()), ...modules, ...(options.extra ?? [])]),
+    entries(busybox, init, [
+      { path: 'etc/cpu-online', kind: 'file', data: online, mode: 0o755 },
+      ...(await dhcpEntries()),
+      ...modules,
+      ...(options.extra ?? []),
+    ]),
   )
   const id = createHash('sha256').update(archive).digest('hex').slice(0, 12)
   const directory = join(options.cache ?? assetCache(), 'initramfs')

@@ -15,6 +15,8 @@ import { arrange } from './xl-json.ts'
 const DEFAULT_MEMORY_KIB = 32n * 1024n
 /** Beyond what any machine has; keeps sums exact. */
 const MOST_KIB = 2n ** 40n
+/** Store, console and some for devices and timers. */
+const LEAST_EVENT_CHANNELS = 16
 const GUEST_LETTER = { hvm: 'H', pvh: 'P', pv: 'V' } as const
 
 /** Names the keys that xl would pass over in silence; those of plugins are theirs to judge. */
@@ -95,6 +97,7 @@ function makeDraft(reader: Reader): unknown {
   const c = libxl['c_info'] as LibxlObject
   const b = libxl['b_info'] as LibxlObject
   const { memory, most } = judgeMemory(reader, b)
+  judgeLimits(reader, b)
   const vcpus = Math.max(1, ((b['avail_vcpus'] ?? []) as readonly number[]).length)
   return {
     name: c['name'],
@@ -126,6 +129,29 @@ function makeDraft(reader: Reader): unknown {
     ),
     libxl: plain(arrange(libxl, 'domain_config')),
   }
+}
+
+/** Limits with which no guest would start, and the one switch that cannot be off. */
+function judgeLimits({ settings, problems }: Reader, b: LibxlObject): void {
+  const least = [
+    ['max_event_channels', 'event_channels', LEAST_EVENT_CHANNELS],
+    ['max_grant_frames', 'max_grant_frames', 1],
+  ] as const
+  for (const [key, field, most] of least) {
+    const setting = settings.get(key)
+    const isDefault = key === 'max_event_channels' && b[field] === 0
+    if (setting !== undefined && Number(b[field] ?? most) < most && !isDefault)
+      problems.error(setting.value.at, setting.value.end, 'XT_CONFIG_OUT_OF_BOUNDS', key, `at least ${most}`)
+  }
+  const acpi = settings.get('acpi')
+  if (acpi !== undefined && b['acpi'] === false)
+    problems.error(
+      acpi.nameAt,
+      acpi.value.end,
+      'XT_CONFIG_NOT_HERE',
+      'acpi',
+      'a guest without ACPI is not made here',
+    )
 }
 
 function judgeMemory({ settings, problems }: Reader, b: LibxlObject): { memory: bigint; most: bigint } {

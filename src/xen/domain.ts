@@ -19,7 +19,7 @@ import { GrantTable } from './gnttab/table.ts'
 import { Params } from './params.ts'
 import { Physmap } from './physmap.ts'
 import { Runstate } from './runstate.ts'
-import { MAX_MEMORY_MAP, SharedState, STATE_MAGIC, WATCHDOGS } from './shared-state.ts'
+import { MAX_GRANT_FRAMES, MAX_MEMORY_MAP, SharedState, STATE_MAGIC, WATCHDOGS } from './shared-state.ts'
 import { Clocks } from './time.ts'
 import { Timers } from './timers.ts'
 
@@ -43,6 +43,10 @@ export interface DomainSetup {
   readonly wallclockNs: bigint
   /** Highest port the guest may have. */
   readonly maxPort?: number
+  /** Frames the grant table may have, at least 1; more than MAX_GRANT_FRAMES it cannot have. */
+  readonly maxGrantFrames?: number
+  /** Seconds that the guest's wall clock is ahead of UTC. */
+  readonly clockOffsetS?: number
   /** Offer HVMOP_set_evtchn_upcall_vector; needs a CPU backend whose LAPIC takes Vcpu.raiseVector. */
   readonly perVcpuUpcall?: boolean
 }
@@ -98,7 +102,9 @@ export class Domain {
     state.bytes('uuid').set(setup.uuid.subarray(0, 16))
     state.set('perVcpuUpcall', setup.perVcpuUpcall === true ? 1 : 0)
     state.set('maxPort', setup.maxPort ?? DEFAULT_MAX_PORT)
+    state.set('gnttabMaxFrames', Math.min(setup.maxGrantFrames ?? MAX_GRANT_FRAMES, MAX_GRANT_FRAMES))
     state.set('layout32', 1)
+    state.set('clockOffsetS', setup.clockOffsetS ?? 0)
     state.setBig('wallclockNs', setup.wallclockNs)
     for (let slot = 0; slot < WATCHDOGS; slot++) state.setWatchdog(slot, Infinity)
     const sharedInfo = pages.sharedInfo || memory.allocatePage()
@@ -118,7 +124,7 @@ export class Domain {
     // Backends keep their ports until they close them; those lead nowhere from now on.
     this.evtchn.reset()
     const sharedInfo = state.get('sharedInfoPage')
-    const gnttab = Array.from({ length: this.gnttab.maxFrames }, (_, n) => state.get('gnttabPage', n))
+    const gnttab = Array.from({ length: MAX_GRANT_FRAMES }, (_, n) => state.get('gnttabPage', n))
     physmap.withdraw(state.get('sharedInfoGfn') - 1, sharedInfo)
     for (const [n, page] of gnttab.entries()) physmap.withdraw(state.get('gnttabGfn', n) - 1, page)
     physmap.restoreRam()

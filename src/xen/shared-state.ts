@@ -12,7 +12,7 @@ import { HVM_NR_PARAMS } from './abi/hvm/params.ts'
 import { array, bytes, type Fields, f64, type Struct, struct, u32, u64 } from './abi/struct.ts'
 import { NR_VIRQS, vcpu_info } from './abi/xen.ts'
 
-/** Grant table frames a domain may have (xl's max_grant_frames default). */
+/** Grant table frames a domain may have at most (xl's default of max_grant_frames). */
 export const MAX_GRANT_FRAMES = 64
 /** Pages of FIFO event words: 1024 ports each. */
 export const FIFO_ARRAY_PAGES = EVTCHN_FIFO_NR_CHANNELS / 1024
@@ -55,12 +55,14 @@ export const domain_state = struct('domain_state', '', {
   fifoPages: word('array pages there are'),
   fifoPage: array(word(), FIFO_ARRAY_PAGES, 'host page of each'),
   gnttabFrames: word('frames the table has'),
+  gnttabMaxFrames: word('frames it may have'),
   gnttabPage: array(word(), MAX_GRANT_FRAMES, 'host page of each'),
   gnttabGfn: array(word(), MAX_GRANT_FRAMES, 'where the guest sees it, plus 1; 0 = nowhere'),
   freePages: word('RAM pages the guest gave back'),
   memoryMapEntries: word(),
   memoryMap: bytes(MAX_MEMORY_MAP * 20, 'packed e820entry'),
-  wallclockNs: u64('UTC in ns at system time 0'),
+  clockOffsetS: word('signed: how far the clock is ahead of UTC'),
+  wallclockNs: u64('the clock in ns at system time 0'),
   watchdog: array(f64(), WATCHDOGS, 'system time in ns of expiry; Infinity: not armed'),
   watchdogUsed: array(word(), WATCHDOGS),
   param: array(u64(), HVM_NR_PARAMS),

@@ -72,7 +72,8 @@ export class Clocks {
 
   /** UTC in nanoseconds at system time 0. */
   setWallclock(ns: bigint): void {
-    this.#state.setBig('wallclockNs', ns)
+    const offsetS = this.#state.get('clockOffsetS') | 0
+    this.#state.setBig('wallclockNs', ns + BigInt(offsetS) * 1_000_000_000n)
     this.publishWallclock()
   }
 

@@ -25,6 +25,7 @@ import {
   type Vcpus,
 } from '../../engine/plugin.ts'
 import { CpuState } from './cpu-state.ts'
+import { type CpuidRule, cpuidRules } from './cpuid-policy.ts'
 import { compileInterpreter } from './interpreter.ts'
 import { startFlat } from './reset.ts'
 import { readCounters } from './state.ts'
@@ -69,7 +70,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
     })
   }
 
-  async launch(exits: FrozenExits): Promise<void> {
+  async launch(exits: FrozenExits, rules: readonly CpuidRule[]): Promise<void> {
     const modules = await compileInterpreter()
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
@@ -80,6 +81,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         index,
         modules,
         exits,
+        cpuidRules: rules,
         epochNs: this.#epochNs,
         watched: this.#watched,
       }
@@ -215,7 +217,7 @@ export default definePlugin({
     return {
       attach: async () => {
         const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log))
-        await vcpus.launch(ctx.use('exits'))
+        await vcpus.launch(ctx.use('exits'), cpuidRules(ctx.vm.config['libxl']))
         ctx.provide('vcpus', vcpus)
       },
     }

@@ -18,6 +18,7 @@ import {
 import { type CoreModules, Cpu, type CpuHost } from './cpu.ts'
 import { CpuState } from './cpu-state.ts'
 import { ARCH_CAPABILITIES, cpuid } from './cpuid.ts'
+import { applyRules, type CpuidRule } from './cpuid-policy.ts'
 import type { ExitTable } from './exit-table.ts'
 import { GUEST_FAULT } from './fault.ts'
 import { FLAG } from './isa/row.ts'
@@ -63,6 +64,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   readonly #events: VcpuEvents
   readonly #clock: () => number
   #exits!: ExitTable
+  /** What the configuration changes of CPUID's answers. */
+  cpuidRules: readonly CpuidRule[] = []
   #spins = 0
   #deadline = Number.POSITIVE_INFINITY
   #sleep: { deadline: number; ready: () => boolean } | undefined
@@ -473,6 +476,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       apicOn: (this.lapic.base & 0x800n) !== 0n,
       tscKhz: TSC_KHZ,
     })
+    applyRules(this.cpuidRules, leaf, subleaf, out)
     this.#exits.cpuid(leaf, subleaf, out)
     return out
   }

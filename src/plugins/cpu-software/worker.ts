@@ -5,6 +5,7 @@ import { type MachineLayout, MachineMemory } from '../../base/machine-memory.ts'
 import type { FrozenExits, VcpuProfile } from '../../engine/plugin.ts'
 import { systemClock } from './clock.ts'
 import type { CoreModules } from './cpu.ts'
+import type { CpuidRule } from './cpuid-policy.ts'
 import { ExitTable } from './exit-table.ts'
 import { ThreadProfiler } from './profile.ts'
 import { SoftwareVcpu } from './vcpu.ts'
@@ -15,6 +16,7 @@ export interface VcpuWorkerData {
   readonly index: number
   readonly modules: CoreModules
   readonly exits: FrozenExits
+  readonly cpuidRules: readonly CpuidRule[]
   /** Host monotonic time in ns at which system time was 0. */
   readonly epochNs: bigint
   /** One word: whether somebody watches what the thread's time goes into. */
@@ -43,6 +45,7 @@ async function main(): Promise<void> {
       else if (!wanted && profiler.isOn) post({ type: 'profile', profile: profiler.stop(data.index) })
     },
   })
+  vcpu.cpuidRules = data.cpuidRules
   vcpu.exits = await ExitTable.load(vcpu, data.exits)
   vcpu.prepare()
   post({ type: 'ready' })

@@ -17,6 +17,8 @@ declare module '../../engine/plugin.ts' {
 
 /** The guest's TSC: 1 GHz, so that its ticks are nanoseconds of system time. */
 export const TSC_KHZ = 1_000_000
+/** With FIFO event channels. */
+const MOST_EVENT_CHANNELS = 131071
 /** Where libxl puts the two pages of a PVH guest; the domain builder maps them. */
 const STORE_GFN = gfn(0xfeffc)
 const CONSOLE_GFN = gfn(0xfefff)
@@ -36,12 +38,31 @@ export function buildDomain(memory: MachineMemory, vm: VmInfo, settings: XenShim
     tscKhz: TSC_KHZ,
     // Set when the boot vCPU runs: only then both clocks are known together.
     wallclockNs: 0n,
-    maxPort: settings.maxEventChannels,
+    ...limits(vm.config['libxl'], settings),
+    clockOffsetS: clockOffsetS(vm.config['libxl']),
     perVcpuUpcall: settings.upcall === 'per-vcpu',
   })
   const store = domain.setStore(specialPage(memory, STORE_GFN))
   const console = domain.setConsole(specialPage(memory, CONSOLE_GFN))
   return { domain, store, console }
+}
+
+/** xl's max_event_channels and max_grant_frames; what the domain does not say is the host's. */
+function limits(libxl: unknown, settings: XenShimSettings): { maxPort: number; maxGrantFrames?: number } {
+  const { b_info = {} } = (libxl ?? {}) as {
+    b_info?: { event_channels?: number; max_grant_frames?: number }
+  }
+  return {
+    maxPort: Math.min(b_info.event_channels || settings.maxEventChannels, MOST_EVENT_CHANNELS),
+    ...(b_info.max_grant_frames === undefined ? {} : { maxGrantFrames: b_info.max_grant_frames }),
+  }
+}
+
+/** xl's localtime and rtc_timeoffset: how far the guest's clock is ahead of UTC. */
+function clockOffsetS(libxl: unknown): number {
+  const { b_info = {} } = (libxl ?? {}) as { b_info?: { localtime?: string; rtc_timeoffset?: number } }
+  const zone = b_info.localtime === 'True' ? -new Date().getTimezoneOffset() * 60 : 0
+  return zone + ((b_info.rtc_timeoffset ?? 0) | 0)
 }
 
 /** 16 bytes of a UUID's text. */

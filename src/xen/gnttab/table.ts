@@ -9,7 +9,7 @@ import { EINVAL, ENOMEM } from '../abi/errno.ts'
 import { GRANTS_PER_FRAME, GTF, grant_entry_v1 } from '../abi/grant_table.ts'
 import { withLock } from '../lock.ts'
 import type { Physmap } from '../physmap.ts'
-import { MAX_GRANT_FRAMES, type SharedState } from '../shared-state.ts'
+import type { SharedState } from '../shared-state.ts'
 
 export class GrantTable {
   readonly #state: SharedState
@@ -25,13 +25,13 @@ export class GrantTable {
   }
 
   get maxFrames(): number {
-    return MAX_GRANT_FRAMES
+    return this.#state.get('gnttabMaxFrames')
   }
 
   /** Makes the table at least this long. 0, -EINVAL beyond the limit, -ENOMEM without pages. */
   grow(frames: number): number {
     const state = this.#state
-    if (frames > MAX_GRANT_FRAMES) return -EINVAL
+    if (frames > this.maxFrames) return -EINVAL
     if (frames <= this.frames) return 0
     return withLock(state.i32, state.domain('gnttabLock'), () => {
       for (let n = state.get('gnttabFrames'); n < frames; n++) {
