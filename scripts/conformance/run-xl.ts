@@ -93,6 +93,7 @@ function info(domain: XlDomain): unknown {
     })),
     createdMs: 0,
     waitingFor: [],
+    missingCalls: [],
     log: '',
     config: {},
   }

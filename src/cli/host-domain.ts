@@ -31,6 +31,7 @@ export function hostDomain(guestsMiB: number): DomainInfo {
     })),
     createdMs: Date.now() - uptime() * 1000,
     waitingFor: [],
+    missingCalls: [],
     log: '',
     config: { libxl: hostConfig(memoryMiB * 1024) } as unknown as DomainInfo['config'],
   }

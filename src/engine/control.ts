@@ -45,6 +45,8 @@ export interface DomainInfo {
   readonly createdMs: number
   /** Lifecycle calls of plugins that are open: "vbd attach (xvda)". */
   readonly waitingFor: readonly string[]
+  /** Hypercalls that the guest made and that are not there: "memory_op exchange". */
+  readonly missingCalls: readonly string[]
   /** Path of the domain's log. */
   readonly log: string
   /** The parsed configuration. */

@@ -242,7 +242,7 @@ export class Domain {
     this.#server.tell(event)
   }
 
-  #info(): DomainInfo {
+  async #info(): Promise<DomainInfo> {
     const config = this.#config
     const vm = this.#vm
     const end = vm?.end
@@ -259,6 +259,7 @@ export class Domain {
       vcpus: vm?.vcpus() ?? [],
       createdMs: this.#createdMs,
       waitingFor: this.openCalls(),
+      missingCalls: await this.#missingCalls(),
       log: this.#log,
       config,
     }
@@ -268,6 +269,14 @@ export class Domain {
   #memoryMiB(): number {
     // Rounded: some pages of RAM lie under shared_info and the grant table; Xen counts its special pages in their place.
     return Math.round(Math.min(this.#mostKiB, this.#vm?.guestKiB() ?? this.#mostKiB) / 1024)
+  }
+
+  async #missingCalls(): Promise<readonly string[]> {
+    const domain = this.#vm?.xenDomain
+    if (domain === undefined) return []
+    // Loaded here: a domain that nobody asks about needs no names.
+    const { missingCalls } = await import('../xen/hypercall/table.ts')
+    return missingCalls(domain)
   }
 
   #runningVm(what: string): Vm {

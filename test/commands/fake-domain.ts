@@ -122,6 +122,7 @@ export class FakeDomain {
       vcpus: [{ index: 0, state: 'blocked', ranNs: 37.44e9 }],
       createdMs: 0,
       waitingFor: [],
+      missingCalls: [],
       log: '',
       config: { ...config, name },
       ...more,

@@ -33,6 +33,20 @@ t.test('info has the fields of xl in its order; a field alone is a beginning of 
   t.same(Object.keys(JSON.parse((await xt(home, 'info', '--json')).stdout)), INFO_FIELDS)
 })
 
+t.test('info with a domain is what its process says, with hypercalls that are not there', async (t) => {
+  const home = xtHome(t)
+  await FakeDomain.start(t, home, 'con', { missingCalls: ['memory_op exchange'] })
+  const { status, stdout } = await xt(home, 'info', 'con')
+  t.equal(status, 0)
+  t.match(stdout, /^domid: 1\nname: "con"\n/)
+  t.match(stdout, '\nmissingCalls[0]: "memory_op exchange"\n')
+  t.match(JSON.parse((await xt(home, 'info', '1', '--json')).stdout), {
+    domid: 1,
+    missingCalls: ['memory_op exchange'],
+  })
+  t.match(await xt(home, 'info', 'nosuch'), { status: 1, stderr: /^nosuch is an invalid domain identifier/ })
+})
+
 t.test('list -l is the same JSON with --json; a word too many is named and passed over', async (t) => {
   const home = xtHome(t)
   await FakeDomain.start(t, home)
