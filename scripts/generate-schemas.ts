@@ -82,6 +82,12 @@ numbers are cut to the width of libxl's fields.
 
 Effect: **used** acts; **none** is read and has no effect here (a note says so); **refused** is an error when the guest is
 to run. Guests: H is HVM, P is PVH, V is PV, A is Arm.
+
+Why a key has no effect: the host schedules the vCPUs as it does all threads (\`cpus\`, \`cpu_weight\`, \`cap\`, \`pool\` ...); the
+processor is software, without page tables of a hypervisor, nested virtualization or a choice of time stamp counters
+(\`hap\`, \`shadow_memory\`, \`nestedhvm\`, \`altp2m\`, \`tsc_mode\`, \`timer_mode\` ...); pieces of the host are not passed through
+(\`ioports\`, \`iomem\`, \`irqs\`, \`passthrough\`); guests do not map others' grants (\`max_maptrack_frames\`); there is no device model, as PVH guests
+have none; the rest belongs to HVM guests or to Arm.
 `
 
 function configurationPage(): string {
