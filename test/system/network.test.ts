@@ -30,7 +30,7 @@ const noVde =
 
 async function boot(lab: GuestLab, name: string, vif: string): Promise<GuestConsole> {
   if (typeof files === 'string') throw new Error(files)
-  await lab.must(...debianArguments(files, { name }), `vif=["${vif}"]`)
+  await lab.must(...debianArguments(files, { name, vcpus: 2 }), `vif=["${vif}"]`)
   const console = lab.console(name)
   await console.sees(/Root shell on hvc0\./)
   // What the kernel has to say would stand among the answers.
@@ -73,6 +73,9 @@ t.test('user-mode networking', { skip: noPasst }, async (t) => {
     t.match(await guest.ask('udhcpc -i eth0 -n -q -O mtu 2>&1'), /lease of 198\.51\.100\.2 obtained/)
     t.match(await guest.ask('ip route'), /default via 198\.51\.100\.1 dev eth0/)
     t.match(await guest.ask('ip link show eth0'), /mtu 65517 .*\n.*link\/ether 00:16:3e:/)
+  })
+  await t.test('a guest with two processors has two queues', async (t) => {
+    t.match(await guest.ask('echo /sys/class/net/eth0/queues/rx-*'), /rx-0 \S*rx-1$/)
   })
   await t.test('what the guest fetches from the host is what the host has', async (t) => {
     const fetched = `wget -q -O - http://198.51.100.1:${port}/ | md5sum`

@@ -5,6 +5,7 @@
  * One passt for each interface, on a socket pair that it inherits: it ends with the domain process, however that ends.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import type { Duplex } from 'node:stream'
 import { vifErrors } from './errors.ts'
 import type { Forward } from './forward.ts'
@@ -19,6 +20,8 @@ const MAX_MTU = 65_517
 /** How long it may take until it answers; it has started then, or it has not. */
 const ANSWER_MS = 5000
 const LENGTH_BYTES = 4
+/** Where the host's name servers stand, and where those behind systemd-resolved. */
+const RESOLVERS = ['/etc/resolv.conf', '/run/systemd/resolve/resolv.conf']
 const MAX_STDERR = 4096
 
 export interface PasstOptions {
@@ -36,7 +39,9 @@ export interface PasstOptions {
 export async function openPasst(options: PasstOptions): Promise<StreamPort> {
   const pair = await roomyPair()
   const other = pair?.otherFd ?? 'pipe'
-  const child = spawn('passt', passtArguments(options), { stdio: ['ignore', 'ignore', 'pipe', other] })
+  const resolvers = await Promise.all(RESOLVERS.map((path) => readFile(path, 'utf8').catch(() => '')))
+  const args = [...passtArguments(options), ...namesArguments(resolvers)]
+  const child = spawn('passt', args, { stdio: ['ignore', 'ignore', 'pipe', other] })
   pair?.closeOther()
   const socket = pair?.socket ?? (child.stdio[3] as Duplex)
   const failed = failure(child, options.name)
@@ -80,6 +85,19 @@ export function passtArguments({ mtu, forwards, hostLoopback }: PasstOptions): r
       `${address}/${hostPort}:${guestPort}`,
     ]),
   ]
+}
+
+/**
+ * Name servers, where the host's only ones are on its loopback (systemd-resolved), which the guest does not reach: those
+ * that stand behind them. `files` are the contents of RESOLVERS. Otherwise passt knows itself.
+ */
+export function namesArguments(files: readonly string[]): readonly string[] {
+  const [own, behind] = files.map((text) =>
+    [...text.matchAll(/^nameserver\s+(\S+)/gm)].map(([, address]) => address!),
+  )
+  const isLocal = (address: string) => address.startsWith('127.') || address === '::1'
+  if (own!.some((address) => !isLocal(address))) return []
+  return behind!.filter((address) => !isLocal(address)).flatMap((address) => ['--dns', address])
 }
 
 /** Rejects when it ends, or cannot be started. */

@@ -12,7 +12,7 @@ import { flowHash } from '../../../src/plugins/vif/flow.ts'
 import { parseForwards } from '../../../src/plugins/vif/forward.ts'
 import { FrameReader } from '../../../src/plugins/vif/frame-reader.ts'
 import { MulticastGroups } from '../../../src/plugins/vif/multicast.ts'
-import { passtArguments } from '../../../src/plugins/vif/passt.ts'
+import { namesArguments, passtArguments } from '../../../src/plugins/vif/passt.ts'
 import { packet, pattern } from './packets.ts'
 
 const vif = (settings: object): Vif =>
@@ -102,6 +102,14 @@ t.test('passt is told to keep the loopback of the host to itself unless asked', 
   const args = passtArguments({ ...options, mtu: 1400, forwards, hostLoopback: false }).join(' ')
   t.match(args, /--mtu 1400/)
   t.match(args, /--udp-ports 127\.0\.0\.1\/2222:22 --tcp-ports 127\.0\.0\.1\/8080:80/)
+})
+
+t.test('a guest asks the servers behind a resolver on the loopback, which it does not reach', async (t) => {
+  const stub = '# by systemd-resolved\nnameserver 127.0.0.53\noptions edns0\n'
+  const behind = 'nameserver 192.0.2.53\nnameserver ::1\nnameserver 2001:db8::53\n'
+  t.same(namesArguments([stub, behind]), ['--dns', '192.0.2.53', '--dns', '2001:db8::53'])
+  t.same(namesArguments(['nameserver 198.51.100.1\n', behind]), [])
+  t.same(namesArguments([stub, '']), [])
 })
 
 t.test('nodes are those of libxl for the same settings', async (t) => {
