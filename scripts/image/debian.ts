@@ -159,13 +159,13 @@ function sources(suite: string, mirror: string): readonly string[] {
 
 /**
  * The tree is unpacked with its owners and copied by mke2fs. Without root that happens in a user namespace, whose root we
- * are: then the owners in the image are right, and nothing of it is left when the namespace is.
+ * are: then the owners in the image are right. There no devices can be made, and none are needed: the kernel fills /dev.
  */
 async function makeFileSystem({ out, size, signal }: DebianImageOptions, work: string): Promise<void> {
   const image = join(dirname(resolve(out)), `.${process.pid}.image.unfinished`)
   const script = `set -e
 mkdir "$1/root"
-tar -C "$1/root" --numeric-owner -xpf "$1/root.tar"
+tar -C "$1/root" --numeric-owner --exclude='./dev/*' -xpf "$1/root.tar"
 rm "$1/root.tar"
 mke2fs -q -F -t ext4 -L root -E lazy_itable_init=0,lazy_journal_init=0 -d "$1/root" "$2" "$3"
 fallocate --dig-holes "$2"
