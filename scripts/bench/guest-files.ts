@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { readKernel } from '../../src/engine/boot/kernel.ts'
 import type { CpioEntry } from '../assets/cpio.ts'
 import { findProgram, programEntries } from '../assets/host-program.ts'
-import { ROWS, type Row, rowScript } from './rows.ts'
+import { type Need, ROWS, rowScript } from './rows.ts'
 
 const KERNEL_LIMIT = 256 << 20
 /** Of the unpacked kernel: code and data, as programs are. */
@@ -13,11 +13,11 @@ const XZ_INPUT_BYTES = 12_000_000
 export interface BenchFiles {
   readonly entries: readonly CpioEntry[]
   /** Needs that this machine cannot fulfil, each with the reason. */
-  readonly missing: ReadonlyMap<NonNullable<Row['needs']>, string>
+  readonly missing: ReadonlyMap<Need, string>
 }
 
 export function benchFiles(vmlinuz: string): BenchFiles {
-  const missing = new Map<NonNullable<Row['needs']>, string>()
+  const missing = new Map<Need, string>()
   const file = (path: string, data: Uint8Array): CpioEntry => ({ path, kind: 'file', data })
   const entries: CpioEntry[] = [
     { path: 'bench', kind: 'directory' },

@@ -6,10 +6,11 @@
  * unpacked. QEMU unpacks it in the guest: there the kernel's start is its first line, which `earlyprintk` brings out.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { consoleLine } from '../../src/base/console-wire.ts'
 import { connectDomain, findDomain } from '../../src/engine/domains.ts'
 import { consoleSocket, type XtPaths, xtPaths } from '../../src/engine/paths.ts'
@@ -25,6 +26,12 @@ export interface MachineSpec {
   readonly cmdline: string
   readonly vcpus: number
   readonly memoryMiB: number
+  /** Raw files: the first and second disk. */
+  readonly disks?: readonly string[]
+  /** Folder that is shared as `bench`. */
+  readonly share?: string
+  /** Ports of the host's loopback that lead to ports of the guest, by passt. */
+  readonly forwards?: readonly (readonly [hostPort: number, guestPort: number])[]
 }
 
 /** A running machine. Disposing it ends the machine. */
@@ -49,14 +56,20 @@ export class XtMachines implements MachineKind {
   readonly #paths: XtPaths = xtPaths({ XT_HOME: this.#home })
   #running = false
 
-  async start({ vmlinuz, ramdisk, cmdline, vcpus, memoryMiB }: MachineSpec): Promise<Machine> {
+  async start(spec: MachineSpec): Promise<Machine> {
     const settings = {
       name: 'bench',
-      kernel: vmlinuz,
-      ramdisk,
-      vcpus,
-      memory: memoryMiB,
-      extra: `console=hvc0 ${cmdline}`,
+      kernel: spec.vmlinuz,
+      ramdisk: spec.ramdisk,
+      vcpus: spec.vcpus,
+      memory: spec.memoryMiB,
+      extra: `console=hvc0 ${spec.cmdline}`,
+      disk: (spec.disks ?? []).map((file, i) => `format=raw,vdev=xvd${'ab'[i]},access=rw,target=${file}`),
+      vif:
+        spec.forwards === undefined
+          ? []
+          : [`forward=${spec.forwards.map((pair) => pair.join(':')).join(' ')}`],
+      p9: spec.share === undefined ? [] : [`tag=bench,path=${spec.share},security_model=none`],
     }
     const words = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     const commandMs = performance.now()
@@ -119,15 +132,29 @@ const QEMU_MACHINE =
     ' ',
   )
 
+function deviceWords({ disks = [], share }: MachineSpec): readonly string[] {
+  const drives = disks.flatMap((file, i) => [
+    '-drive',
+    `if=none,id=d${i},format=raw,file=${file}`,
+    '-device',
+    `virtio-blk-pci,drive=d${i}`,
+  ])
+  if (share === undefined) return drives
+  const folder = ['-fsdev', `local,id=f,path=${share},security_model=none`]
+  return [...drives, ...folder, '-device', 'virtio-9p-pci,fsdev=f,mount_tag=bench']
+}
+
 export class QemuMachines implements MachineKind {
   readonly name = 'QEMU'
   readonly #children = new Set<ChildProcess>()
 
-  async start({ vmlinuz, ramdisk, cmdline, vcpus, memoryMiB }: MachineSpec): Promise<Machine> {
-    const append = `console=ttyS0 earlyprintk=ttyS0 ${cmdline}`
+  async start(spec: MachineSpec): Promise<Machine> {
+    const append = `console=ttyS0 earlyprintk=ttyS0 ${spec.cmdline}`
     const commandMs = performance.now()
-    const size = ['-smp', `${vcpus}`, '-m', `${memoryMiB}`]
-    const words = [...QEMU_MACHINE, ...size, '-kernel', vmlinuz, '-initrd', ramdisk, '-append', append]
+    const size = ['-smp', `${spec.vcpus}`, '-m', `${spec.memoryMiB}`]
+    const files = ['-kernel', spec.vmlinuz, '-initrd', spec.ramdisk, '-append', append]
+    const network = spec.forwards === undefined ? undefined : await this.#startPasst(spec.forwards)
+    const words = [...QEMU_MACHINE, ...size, ...files, ...deviceWords(spec), ...(network?.words ?? [])]
     const child = spawn(QEMU, words, { stdio: ['ignore', 'pipe', 'inherit'] })
     this.#children.add(child)
     const { pid } = child
@@ -142,8 +169,25 @@ export class QemuMachines implements MachineKind {
       async [Symbol.asyncDispose]() {
         child.kill('SIGKILL')
         await ended
+        network?.passt.kill()
       },
     }
+  }
+
+  /** passt as xt starts it, but with a socket that QEMU connects to. */
+  async #startPasst(forwards: NonNullable<MachineSpec['forwards']>) {
+    const path = join(mkdtempSync(join(tmpdir(), 'xt-bench-passt-')), 'socket')
+    const ports = forwards.flatMap(([host, guest]) => ['--tcp-ports', `127.0.0.1/${host}:${guest}`])
+    const common = ['--foreground', '--quiet', '--mtu', '65517', '--no-map-gw', '--one-off']
+    const passt = spawn('passt', [...common, '--socket', path, ...ports], { stdio: 'ignore' })
+    this.#children.add(passt)
+    passt.once('exit', () => rmSync(dirname(path), { recursive: true, force: true }))
+    while (!existsSync(path)) {
+      if (passt.exitCode !== null) throw new Error(`passt ended with status ${passt.exitCode}`)
+      await sleep(20)
+    }
+    const words = `-netdev stream,id=n,server=off,addr.type=unix,addr.path=${path} -device virtio-net-pci,netdev=n`
+    return { passt, words: words.split(' ') }
   }
 
   [Symbol.dispose](): void {

@@ -148,15 +148,15 @@ export function machineLine({ date, host }: Results): string {
   return `${date.slice(0, 10)}: ${processor}, ${processors} processors, Linux ${kernel}, Node ${node}, ${qemu ?? 'no QEMU'}`
 }
 
-/** docs/benchmark.md. */
-export function document(results: Results): string {
+/** docs/NAME.md, beside its chart. */
+export function document(results: Results, name = 'benchmark'): string {
   const { host, guest, rounds, skipped, footprint } = results
   const [before, after] = host.load.map((load) => load.toFixed(1))
-  return `# Benchmark
+  return `# Benchmark${name === 'benchmark' ? '' : ': disks, network, shared folders'}
 
 <!-- Written by \`npm run bench -- --write\`. Do not edit. -->
 
-![Time of xt over time of QEMU, by row](benchmark.svg)
+![Time of xt over time of QEMU, by row](${name}.svg)
 
 Measured on ${machineLine(results)}. The load of the machine was
 ${before} before and ${after} after; what else it did makes every number larger; the ratio of CPU times suffers less from it
@@ -164,7 +164,7 @@ than that of times. Medians of ${rounds} round${rounds === 1 ? '' : 's'}, in sec
 
 ${markdownTable(speedTable(results))}
 ${markdownTable(speedUpTable(results))}${skipped.map(([title, why]) => `\nNot measured: ${title}: ${why}.\n`).join('')}
-Guest: ${guest}, 256 MiB, the initramfs of \`scripts/assets/make-initramfs.ts\` with the files that rows
+Guest: ${guest}, the initramfs of \`scripts/assets/make-initramfs.ts\` with the files that rows
 need (\`scripts/bench/guest-files.ts\`); the same files for both, in turns. QEMU runs machine \`pc\` with
 \`-accel tcg,thread=multi -cpu max\` and a serial console. *Kernel start* is the first instruction of the unpacked kernel for
 xt, and the kernel's first line for QEMU: its firmware, and unpacking the kernel in the guest, are left out there. *Command*

@@ -15,12 +15,63 @@ export interface Session {
   readonly flavour: KernelFlavour
   /** Its initramfs has the files that rows need; without, it is the demo's. */
   readonly hasFiles: boolean
+  /** Kernel modules: those of both machines; the other's find nothing. */
+  readonly modules?: readonly string[]
+  /** What it has besides processors and memory (devices.ts). */
+  readonly device?: 'disks' | 'network' | 'share'
+  /** Shell lines before the first row. */
+  readonly prepare?: string
 }
+
+const VIRTIO = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci']
+const SHARE_MIB = 100
+/** Size of the file that sequential rows read and write. */
+export const DISK_MIB = Number(process.env['XT_BENCH_DISK_MIB'] ?? 256)
+/** Ports of the guest for network rows. */
+export const PORT = { sink: 5001, source: 5002, echo: 5003 } as const
+const listen = (port: number, program: string) => `nc -ll -p ${port} -e ${program} 2>/dev/null &`
 
 export const SESSIONS = {
   boot: { suite: 'cpu', vcpus: 1, memoryMiB: 256, flavour: 'cloud', hasFiles: false },
   work: { suite: 'cpu', vcpus: 1, memoryMiB: 256, flavour: 'cloud', hasFiles: true },
   pair: { suite: 'cpu', vcpus: 2, memoryMiB: 256, flavour: 'cloud', hasFiles: true },
+  disk: {
+    suite: 'devices',
+    vcpus: 1,
+    memoryMiB: 512,
+    flavour: 'cloud',
+    hasFiles: true,
+    modules: ['xen-blkfront', ...VIRTIO, 'virtio_blk'],
+    device: 'disks',
+    prepare:
+      'd=/dev/xvd; [ -e /dev/xvda ] || d=/dev/vd\nmkdir -p /mnt; mount -t ext4 -o ro "$d"b /mnt 2>/dev/null',
+  },
+  network: {
+    suite: 'devices',
+    vcpus: 1,
+    memoryMiB: 256,
+    flavour: 'cloud',
+    hasFiles: true,
+    modules: ['xen-netfront', ...VIRTIO, 'failover', 'net_failover', 'virtio_net'],
+    device: 'network',
+    prepare: [
+      'ip link set lo up; ip link set eth0 up; udhcpc -q -n -i eth0 >/dev/null 2>&1',
+      listen(PORT.sink, 'dd of=/dev/null bs=64k'),
+      listen(PORT.source, 'dd if=/dev/zero bs=64k count=1600'),
+      listen(PORT.echo, 'cat'),
+    ].join('\n'),
+  },
+  share: {
+    suite: 'devices',
+    vcpus: 1,
+    memoryMiB: 512,
+    flavour: 'generic',
+    hasFiles: true,
+    modules: ['netfs', 'fscache', '9pnet', ...VIRTIO, '9pnet_xen', '9pnet_virtio', '9p'],
+    device: 'share',
+    prepare:
+      'mkdir -p /mnt; for t in xen virtio; do mount -t 9p -o trans=$t,version=9p2000.L,msize=262144,ro bench /mnt 2>/dev/null && break; done',
+  },
 } as const satisfies Readonly<Record<string, Session>>
 export type SessionId = keyof typeof SESSIONS
 
@@ -32,9 +83,14 @@ export interface Row {
   readonly before?: string
   readonly command: string
   readonly target?: number
-  /** File of the initramfs without which there is no such row (guest-files.ts). */
-  readonly needs?: 'mawk' | 'kernel.xz'
+  /** What this machine must have for the row (guest-files.ts, devices.ts). */
+  readonly needs?: Need
+  /** Work that is done from outside, over the network; `command` is not used then. */
+  readonly drive?: 'sink' | 'source' | 'echo'
+  /** The command prints `@took ID SECONDS`: that counts, not the time between the markers. */
+  readonly tellsTime?: boolean
 }
+export type Need = 'mawk' | 'kernel.xz' | 'fio' | 'passt'
 
 export const BOOT = 'boot'
 export const COMMAND = 'command'
@@ -46,6 +102,39 @@ export const SPEED_UP_TARGET = 1.7
 const MAKE_FILE = 'for i in 1 2 3 4 5 6 7 8 9; do cat /bin/busybox; done | head -c 16000000 >/tmp/f'
 const GZIP = 'gzip -c /tmp/f >/dev/null'
 const loop = (turns: number, body: string) => `i=0; while [ $i -lt ${turns} ]; do ${body}i=$((i+1)); done`
+
+const dd = (id: string, direct: boolean, write: boolean): Row => ({
+  id,
+  title: `dd: ${write ? 'write' : 'read'} of ${DISK_MIB} MiB${direct ? ', O_DIRECT' : ''}`,
+  session: 'disk',
+  before: 'echo 3 >/proc/sys/vm/drop_caches',
+  command: write
+    ? `dd if=/dev/zero of="$d"a bs=1M count=${DISK_MIB} conv=fsync${direct ? ' oflag=direct' : ''} 2>/dev/null`
+    : `dd if="$d"a of=/dev/null bs=1M count=${DISK_MIB}${direct ? ' iflag=direct' : ''} 2>/dev/null`,
+  target: 1,
+})
+/** fio's terse output: field 9 is the run time of reads in milliseconds, field 50 that of writes. */
+const fio = (id: string, write: boolean, depth: number, requests: number): Row => ({
+  id,
+  title: `fio: ${requests} random 4 KiB ${write ? 'writes' : 'reads'}, depth ${depth}`,
+  session: 'disk',
+  command:
+    `ms=$(/mnt/run fio --name=t --filename="$d"a --direct=1 --ioengine=libaio --bs=4k --size=${DISK_MIB}m ` +
+    `--rw=${write ? 'randwrite' : 'randread'} --iodepth=${depth} --number_ios=${requests} --thread --minimal ` +
+    `2>/dev/null | grep '^3;' | cut -d';' -f${write ? 50 : 9}); echo "@took ${id} $ms"`,
+  target: 1,
+  needs: 'fio',
+  tellsTime: true,
+})
+const overNetwork = (drive: NonNullable<Row['drive']>, title: string): Row => ({
+  id: `tcp-${drive}`,
+  title,
+  session: 'network',
+  command: ':',
+  target: 1,
+  needs: 'passt',
+  drive,
+})
 
 export const ROWS: readonly Row[] = [
   {
@@ -116,6 +205,31 @@ export const ROWS: readonly Row[] = [
     before: MAKE_FILE,
     command: `${GZIP} & ${GZIP}; wait`,
   },
+  dd('write', false, true),
+  dd('read', false, false),
+  dd('write-direct', true, true),
+  dd('read-direct', true, false),
+  fio('randread-1', false, 1, 4000),
+  fio('randread-32', false, 32, 20_000),
+  fio('randwrite-1', true, 1, 4000),
+  fio('randwrite-32', true, 32, 20_000),
+  overNetwork('sink', 'TCP: 100 MB, host to guest'),
+  overNetwork('source', 'TCP: 100 MB, guest to host'),
+  overNetwork('echo', 'TCP: 2000 times one byte there and back'),
+  {
+    id: '9p-large',
+    title: `9p: read of a file of ${SHARE_MIB} MiB`,
+    session: 'share',
+    command: 'cat /mnt/large >/dev/null',
+    target: 1,
+  },
+  {
+    id: '9p-small',
+    title: '9p: read of 10 000 small files',
+    session: 'share',
+    command: 'find /mnt/small -type f -exec cat {} + >/dev/null',
+    target: 1,
+  },
 ]
 
 /** The script of a row, with the markers that are waited for on the console. */
@@ -130,6 +244,13 @@ export function rowScript({ id, before, command }: Row): string {
 }
 
 /** What a session's guest runs. The kernel's own messages would land between the markers. */
-export function sessionScript(rows: readonly Row[]): string {
-  return ['dmesg -n 1', ...rows.map(({ id }) => `. /bench/${id}`), 'echo @done', 'sleep 3600'].join('\n')
+export function sessionScript(rows: readonly Row[], prepare = ':'): string {
+  return [
+    'dmesg -n 1',
+    prepare,
+    'echo @ready',
+    ...rows.filter(({ drive }) => drive === undefined).map(({ id }) => `. /bench/${id}`),
+    'echo @done',
+    'sleep 3600',
+  ].join('\n')
 }
