@@ -47,9 +47,12 @@ export class VbdQueue {
   /** The turn that was put off. */
   #deferred: Promise<void> | undefined
   #closed = false
+  /** Where each response is put together: the ring copies it. */
+  readonly #response: DataView<ArrayBuffer>
 
   constructor(options: QueueOptions) {
     this.#options = options
+    this.#response = new DataView(new ArrayBuffer(blkif_response.for(options.abi).size))
   }
 
   /** Serves what is in the ring; to be called for each event. */
@@ -238,7 +241,9 @@ export class VbdQueue {
 
   #answer({ id, operation }: Request, status: number): void {
     const { ring, abi } = this.#options
-    ring.putResponse(blkif_response.for(abi).bytes({ id, operation, status }))
+    const response = this.#response
+    blkif_response.for(abi).write(response, 0, { id, operation, status })
+    ring.putResponse(new Uint8Array(response.buffer))
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import { type Gref, gref } from '../../base/brand.ts'
 import {
+  BLKIF_MAX_SEGMENTS_PER_REQUEST,
   BLKIF_OP,
   BLKIF_SECTOR,
   blkif_request,
@@ -69,11 +70,26 @@ export function readRequest(entry: DataView, abi: Abi, limits: Limits, table: Fe
   return isIndirect ? readIndirect(entry, abi, limits, table) : readDirect(entry, abi, limits)
 }
 
+/** The hot path: of eleven segments only those that are used are read. */
 function readDirect(entry: DataView, abi: Abi, limits: Limits): Request {
-  const { id, operation, nr_segments, sector_number, seg } = blkif_request.for(abi).copy(entry)
-  const head = { id, operation }
-  if (nr_segments > seg.length) return { ...head, kind: 'wrong', why: `${nr_segments} segments` }
-  return transfer(head, sector_number, seg.slice(0, nr_segments), limits)
+  const { offsets } = blkif_request.for(abi)
+  const head = { id: entry.getBigUint64(offsets.id, true), operation: entry.getUint8(offsets.operation) }
+  const count = entry.getUint8(offsets.nr_segments)
+  if (count > BLKIF_MAX_SEGMENTS_PER_REQUEST) return { ...head, kind: 'wrong', why: `${count} segments` }
+  const sector = entry.getBigUint64(offsets.sector_number, true)
+  return transfer(head, sector, readSegments(entry, offsets.seg, count, abi), limits)
+}
+
+function readSegments(view: DataView, from: number, count: number, abi: Abi): RawSegment[] {
+  const { size, offsets } = blkif_request_segment.for(abi)
+  const segments: RawSegment[] = []
+  for (let at = from; at < from + count * size; at += size)
+    segments.push({
+      gref: view.getUint32(at + offsets.gref, true),
+      first_sect: view.getUint8(at + offsets.first_sect),
+      last_sect: view.getUint8(at + offsets.last_sect),
+    })
+  return segments
 }
 
 function readIndirect(entry: DataView, abi: Abi, limits: Limits, table: FetchTable): Request {
@@ -86,13 +102,12 @@ function readIndirect(entry: DataView, abi: Abi, limits: Limits, table: FetchTab
     return { ...head, kind: 'wrong', why: `indirect operation ${indirect_op}` }
   if (nr_segments > MAX_INDIRECT_SEGMENTS)
     return { ...head, kind: 'wrong', why: `${nr_segments} indirect segments` }
-  const { size, copy } = blkif_request_segment.for(abi)
+  const { size } = blkif_request_segment.for(abi)
   const page = gref(indirect_grefs[0]!)
   const bytes = nr_segments === 0 ? new Uint8Array(0) : table(page, nr_segments * size)
   if (bytes === undefined) return { ...head, kind: 'wrong', why: `indirect page ${page} is not granted` }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-  const segments = Array.from({ length: nr_segments }, (_, i) => copy(view, i * size))
-  return transfer(head, sector_number, segments, limits)
+  return transfer(head, sector_number, readSegments(view, 0, nr_segments, abi), limits)
 }
 
 interface RawSegment {

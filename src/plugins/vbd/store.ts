@@ -2,7 +2,7 @@
  * A file or block device of the host as a store. Reads and writes go straight between it and guest memory (preadv,
  * pwritev), on the calling thread; JavaScript copies nothing. A flush is an fdatasync in a thread of libuv.
  */
-import { fdatasync, readvSync, writevSync } from 'node:fs'
+import { fdatasync, readSync, readvSync, writeSync, writevSync } from 'node:fs'
 import { promisify } from 'node:util'
 import type { BlockStore, Geometry, Pieces } from './medium.ts'
 import type { PunchHole } from './punch-hole.ts'
@@ -30,11 +30,19 @@ export class FileStore implements BlockStore {
   }
 
   read(into: Pieces, position: number): void {
-    move(into, position, (pieces, at) => readvSync(this.#fd, pieces, at))
+    move(into, position, (pieces, at) =>
+      pieces.length === 1
+        ? readSync(this.#fd, pieces[0]!, 0, pieces[0]!.length, at)
+        : readvSync(this.#fd, pieces, at),
+    )
   }
 
   write(from: Pieces, position: number): void {
-    move(from, position, (pieces, at) => writevSync(this.#fd, pieces, at))
+    move(from, position, (pieces, at) =>
+      pieces.length === 1
+        ? writeSync(this.#fd, pieces[0]!, 0, pieces[0]!.length, at)
+        : writevSync(this.#fd, pieces, at),
+    )
   }
 
   flush(): Promise<void> {
@@ -47,7 +55,7 @@ export class FileStore implements BlockStore {
 /** Moves all pieces, in as many calls as the system wants. */
 function move(pieces: Pieces, position: number, step: (pieces: Pieces, at: number) => number): void {
   for (let left = pieces, at = position; left.length > 0; ) {
-    const done = step(left.slice(0, IOV_MAX), at)
+    const done = step(left.length > IOV_MAX ? left.slice(0, IOV_MAX) : left, at)
     // The file has become shorter than it was.
     if (done === 0) throw Object.assign(new Error('end of file'), { code: 'EOF' })
     at += done
