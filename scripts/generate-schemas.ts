@@ -106,7 +106,7 @@ function table(rows: readonly KeyRow[]): string {
 
 const SETTINGS = `## xt's own settings
 
-What xl.conf is for xl: \`.xtrc\`, \`.xtrc.json\`, \`.xtrc.yaml\`, \`xt.config.js\` or the \`xt\` member of package.json, in the
+What xl.conf is for xl: \`.xtrc\`, \`.xtrc.json\`, \`.xtrc.yaml\`, \`xt.config.js\`, in the
 current directory, one above it, or \`~/.config/xt\`. Schema: \`config-schema/settings.json\`.
 
 | setting | default | meaning |

@@ -93,8 +93,10 @@ export async function loadXtSettings(
   from: string = process.cwd(),
 ): Promise<XtSettings & { readonly file?: string }> {
   // Loaded here: commands that need no settings must start fast.
-  const { cosmiconfig } = await import('cosmiconfig')
-  const explorer = cosmiconfig('xt', { searchStrategy: 'global' })
+  const { cosmiconfig, getDefaultSearchPlaces } = await import('cosmiconfig')
+  // "xt" in a package.json says that the package is a plugin; it is no place for settings.
+  const searchPlaces = getDefaultSearchPlaces('xt').filter((place) => !place.startsWith('package.'))
+  const explorer = cosmiconfig('xt', { searchStrategy: 'global', searchPlaces })
   const found = await explorer.search(from).catch((error: Error) => {
     throw configErrors.XT_CONFIG_SETTINGS((error as { filepath?: string }).filepath ?? from, error.message)
   })

@@ -65,8 +65,8 @@ t.test('plugins that the settings name follow, with version and file', async (t)
     { name: 'hello', version: '-', from: /\/single\.mjs$/ },
   ])
   const { stdout } = await plugins(t, files)
-  t.match(stdout, /^Name +Version +API +Provides +Requires +From\ncpu-software +/)
-  t.match(stdout, /^hello +2\.3\.4 +1 +greeting +pvBus +\/.*index\.js$/m)
+  t.match(stdout, /^Name +Version +API +Provides +Requires +Keys +From\ncpu-software +/)
+  t.match(stdout, /^hello +2\.3\.4 +1 +greeting +pvBus +- +\/.*index\.js$/m)
 })
 
 t.test(

@@ -61,6 +61,14 @@ t.test('settings come from the nearest file, with defaults for what it does not 
   })
 })
 
+t.test('the package.json of a plugin is no settings file', async (t) => {
+  const dir = t.testdir({
+    '.xtrc.json': '{ "bridge": "br7" }',
+    plugin: { 'package.json': '{ "name": "xt-plugin-a", "xt": { "plugin": "./a.js" } }' },
+  })
+  t.match(await loadXtSettings(`${dir}/plugin`), { bridge: 'br7' })
+})
+
 t.test('settings that are unknown or wrong are refused with the name of the file', async (t) => {
   const unknown = t.testdir({ '.xtrc.yaml': 'cpu: software\nbridg: br0\n' })
   await t.rejects(loadXtSettings(unknown), { code: 'XT_CONFIG_SETTINGS', message: /\.xtrc\.yaml: .*bridg/ })
