@@ -4,8 +4,8 @@ import type { Cpu } from './cpu.ts'
 import { type CpuState, CR0, EFER, UNUSABLE } from './cpu-state.ts'
 import { resetFpState } from './fp/state.ts'
 import { FLAG } from './isa/row.ts'
-import { SEGMENT, STATE, TLB_SUPERVISOR } from './state.ts'
-import { ATTRIBUTE } from './system/descriptors.ts'
+import { SEGMENT, STATE } from './state.ts'
+import { ATTRIBUTE, refreshMode } from './system/descriptors.ts'
 import { refreshFloat } from './system/float.ts'
 
 const REAL_DATA = 0x93
@@ -54,15 +54,10 @@ function resetRegisters(state: CpuState): void {
   setMode(state)
 }
 
-/** Mode, stack size and privilege from CS, SS and EFER. */
+/** Mode and stack size from CS, SS and EFER, at the highest privilege. Whoever lets the CPU run drops its caches. */
 function setMode(state: CpuState): void {
-  const code = state.segmentAttributes(SEGMENT.CS)
-  const long = state.isLongMode && (code & ATTRIBUTE.long) !== 0
-  state.setHalf('mode', long ? 0 : code & ATTRIBUTE.big ? 1 : 2)
-  const big = (state.segmentAttributes(SEGMENT.SS) & ATTRIBUTE.big) !== 0
-  state.setWord('stackMask', long ? (1n << 64n) - 1n : big ? 0xffffffffn : 0xffffn)
-  state.setHalf('cpl', 0)
-  state.setHalf('tlb', state.base + TLB_SUPERVISOR)
+  refreshMode(state)
+  state.privilege = 0
 }
 
 /** SIPI: real mode at vector * 4096. */

@@ -5,7 +5,12 @@
  * have the oracle's shape, so that the two can be compared field by field.
  */
 import type { Log } from '../../../src/base/log.ts'
-import { MachineMemory, PAGE_SIZE, planMachine } from '../../../src/base/machine-memory.ts'
+import {
+  type MachineLayout,
+  MachineMemory,
+  PAGE_SIZE,
+  planMachine,
+} from '../../../src/base/machine-memory.ts'
 import { buildCore } from '../../../src/plugins/cpu-software/core.ts'
 import { type CoreModules, Cpu, type CpuHost } from '../../../src/plugins/cpu-software/cpu.ts'
 import { CpuState, CR0, CR4, EFER, UNUSABLE } from '../../../src/plugins/cpu-software/cpu-state.ts'
@@ -94,8 +99,13 @@ export class CodeRunner {
   #codeLength = 0
   #looks = 0
 
-  constructor(decoder: Decode = decode, modules: CoreModules = compiledCore(), log: Log = silentLog) {
-    this.memory = MachineMemory.create(planMachine(4 << 20, 1)!)
+  constructor(
+    decoder: Decode = decode,
+    modules: CoreModules = compiledCore(),
+    log: Log = silentLog,
+    layout: MachineLayout = planMachine(4 << 20, 1)!,
+  ) {
+    this.memory = MachineMemory.create(layout)
     this.state = new CpuState(this.memory, this.memory.layout.vcpuAreas)
     this.cpu = new Cpu(this.state, this.#host(log), modules, decoder)
     powerOn(this.cpu)

@@ -26,7 +26,9 @@ const SAME: Readonly<Record<string, string>> = {
   CDQE: 'CBW',
   CDQ: 'CWD',
   CQO: 'CWD',
-  // Hints: nothing to do here.
+  // Hints, and orders that memory keeps anyway: nothing to do here.
+  LFENCE: 'NOP',
+  SFENCE: 'NOP',
   PREFETCHNTA: 'NOP',
   PREFETCHT0: 'NOP',
   PREFETCHT1: 'NOP',

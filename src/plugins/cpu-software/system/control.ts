@@ -184,8 +184,6 @@ export const control: Record<string, AssistRun> = {
     else cpu.flushPage(operandAddress(cpu))
     return onward(cpu)
   },
-  LFENCE: () => undefined,
-  SFENCE: () => undefined,
   MFENCE: (cpu) => cpu.fence(),
   PAUSE: (cpu) => cpu.pause(),
 }

@@ -1,6 +1,6 @@
 /** Segment descriptors and the loading of segment registers (SDM vol. 3, 3.4 and 5.2-5.8). */
 import type { Cpu } from '../cpu.ts'
-import { UNUSABLE } from '../cpu-state.ts'
+import { type CpuState, UNUSABLE } from '../cpu-state.ts'
 import { SEGMENT } from '../state.ts'
 
 /** A descriptor as read from a table. */
@@ -141,9 +141,8 @@ export function loadSegment(cpu: Cpu, segment: number, selector: number): void {
   state.setSegment(segment, selector, d.base, d.limit, attributes | ATTRIBUTE.accessed)
 }
 
-/** After any change of CS, SS, EFER or CR0: code size, stack size, privilege-dependent tables. */
-export function updateMode(cpu: Cpu): void {
-  const { state } = cpu
+/** Code size and stack size from CS, SS and EFER; true if the code size changed. */
+export function refreshMode(state: CpuState): boolean {
   const code = state.segmentAttributes(SEGMENT.CS)
   const long = state.isLongMode && (code & ATTRIBUTE.long) !== 0
   const mode = long ? 0 : code & ATTRIBUTE.big ? 1 : 2
@@ -153,11 +152,15 @@ export function updateMode(cpu: Cpu): void {
       ? 0xffffffffn
       : 0xffffn
   state.setWord('stackMask', stack)
-  if (mode !== state.half('mode')) {
-    state.setHalf('mode', mode)
-    // The jump cache is by address only; the same bytes mean something else now.
-    cpu.flushJumps()
-  }
+  if (mode === state.half('mode')) return false
+  state.setHalf('mode', mode)
+  return true
+}
+
+/** After any change of CS, SS, EFER or CR0. */
+export function updateMode(cpu: Cpu): void {
+  // The jump cache is by address only; the same bytes mean something else now.
+  if (refreshMode(cpu.state)) cpu.flushJumps()
 }
 
 /** Loads CS from a checked descriptor at a privilege level. */

@@ -31,6 +31,7 @@ import {
   xor32,
 } from '../wasm/operators.ts'
 import { ATTRIBUTE } from './descriptors.ts'
+import { floatNatives } from './native-float.ts'
 import { isCanonical, type NativeFunctions, NativeWriter } from './native-writer.ts'
 
 /** Flags that POPFQ and IRETQ may change at any privilege; IOPL and IF come with it. */
@@ -101,6 +102,8 @@ const readControl =
     s.f.store64(8, s.register, s.word(`cr${n}`))
     s.done()
   }
+
+const selectorOf = (s: Native): Expr => load32(4, add32(s.state, shl32(s.number, i32(2))), STATE.segSelector)
 
 const NATIVES: Readonly<Record<string, (s: Native) => void>> = {
   CLI: (s) => {
@@ -257,10 +260,22 @@ const NATIVES: Readonly<Record<string, (s: Native) => void>> = {
     s.goTo(s.next())
   },
   'MOV r32, sreg': (s) => {
-    const selector = load32(4, add32(s.state, shl32(s.number, i32(2))), STATE.segSelector)
-    s.f.store64(8, s.register, widen(selector))
+    s.f.store64(8, s.register, widen(selectorOf(s)))
     s.done()
   },
+  'MOV r16, sreg': (s) => {
+    s.f.store64(2, s.register, widen(selectorOf(s)))
+    s.done()
+  },
+  'MOV m16, sreg': (s) => {
+    s.emit.store(16, s.word('tmpAddress') as unknown as Val, widen(selectorOf(s)) as unknown as Val)
+    s.done()
+  },
+  MFENCE: (s) => {
+    s.f.fence()
+    s.done()
+  },
+  ...floatNatives,
   CMPXCHG16B: (s) => {
     const { f, emit } = s
     const address = f.keep(s.word('tmpAddress'))
@@ -306,7 +321,9 @@ export function nativeKey(row: Row, d: Decoded, mode: 64 | 32 | 16): string | un
         return `MOV cr${d.reg}, r64`
       case 'MOV r32/m16, sreg':
       case 'MOV r64/m16, sreg':
-        return d.isMem ? '' : 'MOV r32, sreg'
+        return d.isMem ? 'MOV m16, sreg' : 'MOV r32, sreg'
+      case 'MOV r16/m16, sreg':
+        return d.isMem ? 'MOV m16, sreg' : 'MOV r16, sreg'
     }
     const wide = row.mnemonic === 'PUSHF' || row.mnemonic === 'POPF' || row.mnemonic === 'SYSRET'
     return wide && d.opSize === 64 ? `${row.mnemonic}Q` : row.mnemonic

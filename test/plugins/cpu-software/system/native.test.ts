@@ -5,10 +5,12 @@
  */
 import { isDeepStrictEqual } from 'node:util'
 import t, { type Test } from 'tap'
+import { FP_STATE } from '../../../../src/plugins/cpu-software/fp/state.ts'
 import { FLAG } from '../../../../src/plugins/cpu-software/isa/row.ts'
 import { ATTENTION, SEGMENT, STATE } from '../../../../src/plugins/cpu-software/state.ts'
 import { updateMode } from '../../../../src/plugins/cpu-software/system/descriptors.ts'
 import { deliverException, deliverInterrupt } from '../../../../src/plugins/cpu-software/system/exceptions.ts'
+import { refreshFloat } from '../../../../src/plugins/cpu-software/system/float.ts'
 import { NATIVE_KEYS } from '../../../../src/plugins/cpu-software/system/native.ts'
 import { CODE_ADDRESS, MEMORY_ADDRESS } from '../../../host-oracle/oracle.ts'
 import { type Source, source } from '../fp/operands.ts'
@@ -34,6 +36,13 @@ const INSTRUCTIONS: Readonly<Record<string, readonly number[]>> = {
   'MOV r64, cr4': [0x41, 0x0f, 0x20, 0xe3],
   'MOV cr3, r64': [0x0f, 0x22, 0xd9],
   'MOV r32, sreg': [0x41, 0x8c, 0xd8],
+  'MOV r16, sreg': [0x66, 0x8c, 0xd8],
+  'MOV m16, sreg': [0x8c, 0x27],
+  MFENCE: [0x0f, 0xae, 0xf0],
+  LDMXCSR: [0x0f, 0xae, 0x17],
+  STMXCSR: [0x0f, 0xae, 0x1f],
+  FXSAVE64: [0x48, 0x0f, 0xae, 0x07],
+  FXRSTOR64: [0x48, 0x0f, 0xae, 0x0f],
   CMPXCHG16B: [0x48, 0x0f, 0xc7, 0x0f],
 }
 
@@ -48,7 +57,8 @@ const DATA = memory.hostOffset(0x30000)
 const DATA_BYTES = 0x2000
 const CODE = memory.hostOffset(0x20000)
 const [GDT, IDT, TSS, STACK] = [0, 0x1000, 0x2000, 0x4000]
-const STATE_END = STATE.fp
+const FP_BYTES = FP_STATE.bytes
+const STATE_END = STATE.fp + FP_BYTES
 const CR3 = state.word('cr3')
 
 const pick = <T>(s: Source, ...values: readonly T[]): T => values[s.below(values.length)]!
@@ -149,6 +159,14 @@ function arrange(s: Source): void {
     for (let n = 0; n < bytes; n += 8) view.setBigUint64(at + n, s.bits(64), true)
   }
   random(DATA + 0xf80, 0x100)
+  random(state.base + STATE.fp, FP_BYTES)
+  // An image that FXRSTOR and LDMXCSR take.
+  random(DATA, 0x200)
+  for (const at of [0, 0x10, 0x18, 0x28]) view.setUint32(DATA + at, s.below(0x10000), true)
+  if (rarely(s, 8)) view.setUint32(DATA + 24, s.below(0x20000), true)
+  state.setWord('cr0', (state.word('cr0') & ~0xcn) | (rarely(s, 8) ? pick(s, 4n, 8n) : 0n))
+  state.setWord('cr4', (state.word('cr4') & ~0x200n) | (rarely(s, 8) ? 0n : 0x200n))
+  refreshFloat(state)
   random(KERNEL + STACK + 0xf00, 0x100)
   writeGdt(s)
   writeTask(s)
@@ -229,6 +247,7 @@ function visible(): Record<string, unknown> {
     tlb: state.half('tlb') - state.base,
     kernel: Buffer.from(u8.subarray(KERNEL + TSS, KERNEL + KERNEL_BYTES)).toString('base64'),
     gdt: Buffer.from(u8.subarray(KERNEL, KERNEL + 0x80)).toString('base64'),
+    fp: Buffer.from(u8.subarray(state.base + STATE.fp, state.base + STATE_END)).toString('base64'),
     data: Buffer.from(u8.subarray(DATA, DATA + DATA_BYTES)).toString('base64'),
   }
 }
