@@ -165,6 +165,22 @@ t.test('a vCPU thread that breaks is reported with its cause', async (t) => {
   await vm.unpause()
   cpu.fail(new Error('bad opcode table'))
   t.match(await vm.failed, { message: 'bad opcode table' })
+
+  t.test('a plugin that gives up ends the machine, and is named with its device', async (t) => {
+    let giveUp: (cause: unknown, device?: string) => void = () => {}
+    const odd = plugin('odd', (ctx) => {
+      giveUp = ctx.fail
+      return {}
+    })
+    const { vm } = machine([fakeCpu([]).plugin, odd])
+    await vm.build()
+    giveUp(new Error('the thread is gone'), 'xvda')
+    t.match(await vm.failed, {
+      message: 'odd work (xvda) failed: the thread is gone',
+      blame: { plugin: 'odd', device: 'xvda' },
+    })
+    await vm.destroy()
+  })
 })
 
 t.test('without a cpu plugin nothing starts', async (t) => {
