@@ -19,6 +19,9 @@ import { MEANINGS } from './sem/meanings.ts'
 import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
 import {
   counterOffset,
+  ENTRY,
+  HEAT,
+  HEAT_BYTES,
   JUMP_BYTES,
   JUMP_CACHE,
   JUMP_ENTRIES,
@@ -26,8 +29,10 @@ import {
   JUMP_OFFSET,
   LARGE_MARKS,
   LARGE_MARKS_BYTES,
+  LAZY,
   NO_JUMP,
   NO_JUMP_BYTE,
+  OPEN,
   OUTCOME,
   STATE,
   TLB_BYTES,
@@ -60,6 +65,7 @@ import {
   eq,
   eq32,
   gtS32,
+  gtU32,
   mul,
   ne32,
   not32,
@@ -78,6 +84,10 @@ import {
 
 /** Taken branches between two looks at the request word. */
 export const POLL_BRANCHES = 512
+/** Regions that a CPU can have at once: slots of the core's table behind the handlers. */
+export const REGION_SLOTS = 4096
+/** (state, pages, linear page of the entry, TLB, branches until the poll, entry) → branches left × 2, + 1 when the instruction at `rip` must be interpreted. */
+export const REGION_TYPE = [['i32', 'i32', 'i64', 'i32', 'i32', 'i32'], ['i32']] as const
 
 /** Offsets that are the same in every machine (src/base/machine-memory.ts). */
 export function fixedLayout(): { physmap: number; physmapFrames: number; pageFlags: number } {
@@ -122,6 +132,9 @@ const NATIVE_SHARED = {
 
 const HANDLER_TYPE = [['i32', 'i32', 'i64', 'i32'], ['i32']] as const
 const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
+/** The first region's slot. */
+export const FIRST_REGION_SLOT = functionHandlers.length + NATIVE_KEYS.length
+const TABLE_SIZE = FIRST_REGION_SLOT + REGION_SLOTS
 
 function buildMain(): Uint8Array {
   const m = new ModuleWriter()
@@ -129,6 +142,7 @@ function buildMain(): Uint8Array {
   const deliver = m.import('host', 'deliver', [], ['i32'])
   const decode = m.import('host', 'decode', [], ['i32'])
   const poll = m.import('host', 'poll', [], ['i32'])
+  const hot = m.import('host', 'hot', [], [])
   const mmuImports = {
     walk: m.import('host', 'walk', ['i32'], ['i32']),
     deviceRead: m.import('host', 'deviceRead', ['i32'], []),
@@ -155,9 +169,22 @@ function buildMain(): Uint8Array {
   const enter = m.function(['i32', 'i32', 'i32', 'i32'], ['i32'], (f) =>
     emitEntry(f, { core: native, translate: mmu.translate, pageFlags }),
   )
-  m.exportTable(functionHandlers.length + NATIVE_KEYS.length)
+  m.exportTable(TABLE_SIZE)
   const handlerType = m.type(...HANDLER_TYPE)
-  const parts = { assist, enter, deliver, poll, find, handlerType, core, translate: mmu.translate }
+  const regionType = m.type(...REGION_TYPE)
+  const parts = {
+    assist,
+    enter,
+    deliver,
+    poll,
+    find,
+    handlerType,
+    regionType,
+    core,
+    translate: mmu.translate,
+    sample: emitSample(m, hot),
+    settleFlags: emitSettleFlags(m),
+  }
   const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
   const flushJumps = m.function(['i32'], [], (f) =>
     f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES)),
@@ -169,12 +196,14 @@ function buildMain(): Uint8Array {
   for (const name of Object.keys(SHARED) as (keyof CoreFunctions)[]) m.export(name, core[name])
   for (const name of Object.keys(NATIVE_SHARED) as (keyof typeof NATIVE_SHARED)[])
     m.export(name, native[name])
+  m.export('regionStore', emitRegionStore(m, mmu.storeOpen))
+  m.export('regionPage', emitRegionPage(m, mmu.translate))
   return m.finish()
 }
 
 function buildRest(): Uint8Array {
   const m = new ModuleWriter()
-  m.importTable(functionHandlers.length + NATIVE_KEYS.length)
+  m.importTable(TABLE_SIZE)
   const core = Object.fromEntries(
     Object.entries(SHARED).map(([name, [params, results]]) => [
       name,
@@ -258,13 +287,106 @@ function emitFind(m: ModuleWriter, translate: number, decode: number): number {
   })
 }
 
+/** In place of a branch to be linked: the instruction looked up runs in the interpreter, though a region may start there. */
+const AS_BEFORE = -1
+
+/** (state, target, period): one more sample of a branch target; tells the TypeScript side when it is hot. */
+function emitSample(m: ModuleWriter, hot: number): number {
+  return m.function(['i32', 'i64', 'i32'], [], (f) => {
+    const [state, target, period] = [f.param(0), f.param(1), f.param(2)]
+    const count = counterOffset('interpreterBranches')
+    f.store64(8, state, add(load64(8, state, count), widen(period)), count)
+    const hotAfter = f.keep(load32(4, state, STATE.hotAfter))
+    f.if(not32(hotAfter), () => f.return())
+    const slot = f.keep(jumpSlot(load32(4, state, STATE.tlb), target))
+    f.if(eq(load64(8, slot, JUMP_OFFSET), target), () => {
+      const uop = load32(4, slot, JUMP_OFFSET + 8)
+      f.if(eq32(load32(2, uop, UOP.handler), i32(SPECIAL.region)), () => f.return())
+    })
+    f.if(eq32(hotAfter, i32(1)), () => {
+      f.store64(8, state, target, STATE.rip)
+      f.do(hot)
+      f.return()
+    })
+    const hash = and32(wrap(op('i64', 0x85, target, shr(target, i64(16)))), i32(HEAT_BYTES - 1))
+    const heat = f.keep(add32(state, hash))
+    const samples = f.keep(add32(load32(1, heat, HEAT), i32(1)))
+    f.if(gtU32(samples, hotAfter), () => f.return())
+    f.store32(1, heat, samples, HEAT)
+    f.if(eq32(samples, hotAfter), () => {
+      f.store64(8, state, target, STATE.rip)
+      f.do(hot)
+    })
+  })
+}
+
+/** (state): makes the flag words of what a region left (state.ts, LAZY). */
+function emitSettleFlags(m: ModuleWriter): number {
+  return m.function(['i32'], [], (f) => {
+    const state = f.param(0)
+    const kind = f.keep(sub32(load32(4, state, STATE.lazyKind), i32(1)))
+    const [a, b, z] = [STATE.lazyA, STATE.lazyB, STATE.lazyZ].map((o) => f.keep(load64(8, state, o))) as [
+      Expr,
+      Expr,
+      Expr,
+    ]
+    const not = (v: Expr) => op('i64', 0x85, v, i64(-1))
+    const or = (v: Expr, w: Expr) => op('i64', 0x84, v, w)
+    const xor = (v: Expr, w: Expr) => op('i64', 0x85, v, w)
+    const unused = f.keep(sub(i64(64), shl(i64(8), widen(and32(kind, i32(3))))))
+    const way = f.keep(shr32(kind, i32(2)))
+    f.store32(4, state, i32(0), STATE.lazyKind)
+    f.store64(8, state, sar(shl(z, unused), unused), STATE.flagResult)
+    f.store64(8, state, i64(0), STATE.flagCarries)
+    f.store64(8, state, i64(0), STATE.flagFixes)
+    f.if(not32(gtU32(way, i32(LAZY.sub))), () => {
+      const sum = or(and(a, b), and(or(a, b), not(z)))
+      const difference = or(and(not(a), b), and(not(xor(a, b)), z))
+      const carries = select(way, difference, sum)
+      f.store64(8, state, shl(carries, unused), STATE.flagCarries)
+      f.store64(8, state, and(xor(xor(a, b), z), i64(16)), STATE.flagFixes)
+    })
+    f.if(eq32(way, i32(LAZY.result)), () => {
+      const cf = shl(a, i64(63))
+      const differ = and(xor(a, shr(a, i64(1))), i64(1))
+      f.store64(8, state, or(cf, shl(differ, i64(62))), STATE.flagCarries)
+      f.store64(8, state, shl(and(shr(a, i64(2)), i64(1)), i64(4)), STATE.flagFixes)
+    })
+  })
+}
+
+/** As storeOpen, for regions: 0 also where storeCommit would have something to do. The interpreter then does the whole instruction. */
+function emitRegionStore(m: ModuleWriter, storeOpen: number): number {
+  return m.function(['i32', 'i64', 'i32', 'i32'], ['i32'], (f) => {
+    const state = f.param(0)
+    const host = f.keep(f.call(storeOpen, 'i32', state, f.param(1), f.param(2), i32(0)))
+    f.return(select(eq32(load32(4, state, STATE.openKind), i32(OPEN.plain)), host, i32(0)))
+  })
+}
+
+/** (state, linear page) → host address of the page to fetch from, or a TRANSLATED. */
+function emitRegionPage(m: ModuleWriter, translate: number): number {
+  return m.function(['i32', 'i64'], ['i32'], (f) => {
+    const [state, page] = [f.param(0), f.param(1)]
+    const index = shl32(and32(wrap(shr(page, i64(12))), i32(TLB_ENTRIES - 1)), i32(Math.log2(TLB_ENTRY.size)))
+    const entry = f.keep(add32(load32(4, state, STATE.tlb), index))
+    f.if(eq(load64(8, entry, TLB_ENTRY.executeTag), page), () =>
+      f.return(add32(wrap(page), load32(4, entry, TLB_ENTRY.addend))),
+    )
+    f.return(f.call(translate, 'i32', state, page, i32(ACCESS.execute)))
+  })
+}
+
 interface RunParts {
   readonly assist: number
   readonly enter: number
   readonly deliver: number
   readonly poll: number
   readonly find: number
+  readonly sample: number
+  readonly settleFlags: number
   readonly handlerType: number
+  readonly regionType: number
   readonly core: CoreFunctions
   readonly translate: number
 }
@@ -283,34 +405,49 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const fuel = f.local('i32')
   const target = f.local('i64')
   const outcome = f.local('i32')
+  // The branch whose target is being looked up; or AS_BEFORE.
   const linkFrom = f.local('i32')
+  // Taken branches until the next poll; `fuel` counts those to the next sample.
+  const pollFuel = f.local('i32')
+  const period = f.local('i32')
   const locals = { state, uop: f.get(uop), page: f.get(page), tlb: f.get(tlb) }
   const ripHere = (): Expr => add(f.get(page), widen(load32(2, f.get(uop), UOP.pageOffset)))
   const saveRip = () => f.store64(8, state, ripHere(), STATE.rip)
 
+  const poll = (enter: Label) => {
+    f.set(pollFuel, i32(POLL_BRANCHES))
+    const answers = op('i32', 0x73, load32(4, state, STATE.answers), load32(4, state, STATE.answersTaken))
+    const wanted = or32(
+      or32(load32(4, load32(4, state, STATE.requestAt)), load32(4, state, STATE.attention)),
+      or32(and32(load32(4, state, STATE.systemFlags), i32(FLAG.TF)), answers),
+    )
+    const quiet = load32(4, state, STATE.quietPolls)
+    f.if(
+      and32(not32(wanted), ne32(quiet, i32(0))),
+      () => {
+        f.store32(4, state, sub32(quiet, i32(1)), STATE.quietPolls)
+        const count = counterOffset('polls')
+        f.store64(8, state, add(load64(8, state, count), i64(1)), count)
+      },
+      () => {
+        f.store64(8, state, f.get(target), STATE.rip)
+        f.set(outcome, f.call(parts.poll, 'i32'))
+        f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
+        f.br(enter)
+      },
+    )
+  }
+  /** There is no branch to link any more. */
+  const keepAsBefore = () => f.if(ne32(f.get(linkFrom), i32(AS_BEFORE)), () => f.set(linkFrom, i32(0)))
   /** Finds the micro-op at `target`, after a poll if the fuel is used up. */
   const lookUp = (enter: Label, fault: Label): void => {
     f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
-      f.set(fuel, i32(POLL_BRANCHES))
-      const wanted = or32(
-        or32(load32(4, load32(4, state, STATE.requestAt)), load32(4, state, STATE.attention)),
-        and32(load32(4, state, STATE.systemFlags), i32(FLAG.TF)),
-      )
-      const quiet = load32(4, state, STATE.quietPolls)
-      f.if(
-        and32(not32(wanted), ne32(quiet, i32(0))),
-        () => {
-          f.store32(4, state, sub32(quiet, i32(1)), STATE.quietPolls)
-          const count = counterOffset('polls')
-          f.store64(8, state, add(load64(8, state, count), i64(1)), count)
-        },
-        () => {
-          f.store64(8, state, f.get(target), STATE.rip)
-          f.set(outcome, f.call(parts.poll, 'i32'))
-          f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
-          f.br(enter)
-        },
-      )
+      f.set(fuel, f.get(period))
+      f.set(pollFuel, sub32(f.get(pollFuel), f.get(period)))
+      f.do(parts.sample, state, f.get(target), f.get(period))
+      // A region may start at the branch from now on; its link is another thing then.
+      keepAsBefore()
+      f.if(not32(gtS32(f.get(pollFuel), i32(0))), () => poll(enter))
     })
     const slot = f.keep(jumpSlot(f.get(tlb), f.get(target)))
     f.if(
@@ -325,7 +462,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
         // Decoding may have dropped every micro-op to make room: the branch that led here is gone, too.
         f.if(load32(4, state, STATE.codeFlushed), () => {
           f.store32(4, state, i32(0), STATE.codeFlushed)
-          f.set(linkFrom, i32(0))
+          keepAsBefore()
         })
       },
     )
@@ -333,7 +470,9 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
 
   const first = 1
   // A single step has no fuel: whatever follows the one instruction polls.
-  f.set(fuel, select(f.get(first), i32(0), i32(POLL_BRANCHES)))
+  f.set(period, load32(4, state, STATE.samplePeriod))
+  f.set(fuel, select(f.get(first), i32(0), f.get(period)))
+  f.set(pollFuel, select(f.get(first), i32(0), i32(POLL_BRANCHES)))
   f.loop((enter) => {
     f.set(tlb, load32(4, state, STATE.tlb))
     f.set(target, load64(8, state, STATE.rip))
@@ -352,8 +491,15 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
         )
         const nextPage = and(f.get(target), i64(-4096))
         f.if(f.get(linkFrom), () => {
-          // Same page: the branch may go straight to the micro-op from now on.
-          f.if(eq(nextPage, f.get(page)), () => f.store32(4, f.get(linkFrom), f.get(uop), UOP.link))
+          f.if(
+            eq32(f.get(linkFrom), i32(AS_BEFORE)),
+            () =>
+              f.if(eq32(load32(2, f.get(uop), UOP.handler), i32(SPECIAL.region)), () =>
+                f.set(uop, load32(4, f.get(uop), UOP.link)),
+              ),
+            // Same page: the branch may go straight to the micro-op from now on.
+            () => f.if(eq(nextPage, f.get(page)), () => f.store32(4, f.get(linkFrom), f.get(uop), UOP.link)),
+          )
           f.set(linkFrom, i32(0))
         })
         f.set(page, nextPage)
@@ -373,7 +519,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
               emitDispatch(
                 f,
                 { parts, locals, place, next, jump, handlerFault, enter },
-                { uop, outcome, target, fuel, saveRip },
+                { uop, outcome, target, fuel, pollFuel, linkFrom, saveRip },
               )
             })
             // A direct branch whose target is not linked yet.
@@ -407,6 +553,8 @@ interface DispatchLocals {
   readonly outcome: number
   readonly target: number
   readonly fuel: number
+  readonly pollFuel: number
+  readonly linkFrom: number
   readonly saveRip: () => void
 }
 
@@ -426,6 +574,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.if(load32(4, state, STATE.lookSoon), () => {
         f.store32(4, state, i32(0), STATE.lookSoon)
         f.set(v.fuel, i32(0))
+        f.set(v.pollFuel, i32(0))
       })
       f.br(enter)
     })
@@ -439,6 +588,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
     f.return(f.get(v.outcome))
   }
   const specials: Record<keyof typeof SPECIAL, () => void> = {
+    region: () => region(),
     goto: () => {
       f.set(v.uop, load32(4, uop, UOP.link))
       f.br(next)
@@ -496,6 +646,39 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.store64(8, entry, i64(NO_JUMP), JUMP_OFFSET)
       f.br(enter)
     },
+  }
+  const region = () => {
+    const entry = f.keep(load32(4, uop, UOP.link))
+    const counted = (offset: number, more: Expr) =>
+      f.store64(8, state, add(load64(8, state, offset), more), offset)
+    counted(counterOffset('regionEntries'), i64(1))
+    f.store32(4, entry, add32(load32(4, entry, ENTRY.uses), i32(1)), ENTRY.uses)
+    const word = (offset: number) => load32(4, entry, offset)
+    f.set(
+      v.outcome,
+      f.callIndirect(
+        parts.regionType,
+        'i32',
+        word(ENTRY.slot),
+        state,
+        word(ENTRY.pages),
+        page,
+        tlb,
+        f.get(v.pollFuel),
+        word(ENTRY.entry),
+      ),
+    )
+    const left = f.keep(op('i32', 0x75, f.get(v.outcome), i32(1)))
+    counted(counterOffset('regionBranches'), widen(sub32(f.get(v.pollFuel), left)))
+    f.set(v.pollFuel, left)
+    f.if(not32(gtS32(left, i32(0))), () => f.set(v.fuel, i32(0)))
+    f.if(load32(4, state, STATE.lazyKind), () => f.do(parts.settleFlags, state))
+    f.set(v.target, load64(8, state, STATE.rip))
+    f.if(and32(f.get(v.outcome), i32(1)), () => {
+      counted(counterOffset('regionExits'), i64(1))
+      f.set(v.linkFrom, i32(AS_BEFORE))
+    })
+    f.br(jump)
   }
   // Handler numbers: specials, inline handlers, then functions in the order of the table.
   const bodies = Object.keys(SPECIAL).map((name) => specials[name as keyof typeof SPECIAL])

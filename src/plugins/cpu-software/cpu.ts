@@ -30,6 +30,7 @@ import {
 } from './state.ts'
 import { deliverException } from './system/exceptions.ts'
 import { MsrStore } from './system/msr.ts'
+import { type Translation, Translator } from './translate/translator.ts'
 
 /** Why the interpreter came back. */
 export type Leave =
@@ -87,6 +88,15 @@ interface CoreExports {
   segmentAddress(state: number, segment: number, offset: bigint, size: number, write: number): bigint
 }
 
+/** What regions import of the core, and the table that they are entered through. */
+interface RegionExports {
+  readonly table: WebAssembly.Table
+  readonly loadSlow: unknown
+  readonly regionStore: unknown
+  readonly divWide: unknown
+  readonly regionPage: unknown
+}
+
 /** DR6.BS. */
 const DR6_SINGLE_STEP = 1n << 14n
 
@@ -94,6 +104,7 @@ export class Cpu {
   readonly state: CpuState
   readonly host: CpuHost
   readonly code: CodeCache
+  readonly translator: Translator
   readonly #core: CoreExports
   readonly #base: number
   readonly #view: DataView<SharedArrayBuffer>
@@ -111,7 +122,13 @@ export class Cpu {
   #unimplemented = new Set<string>()
 
   /** `decoder`: of a processor with other features than CPUID advertises. */
-  constructor(state: CpuState, host: CpuHost, modules: CoreModules, decoder?: Decode) {
+  constructor(
+    state: CpuState,
+    host: CpuHost,
+    modules: CoreModules,
+    decoder?: Decode,
+    translation: Translation = { mode: 'off', port: undefined },
+  ) {
     this.state = state
     this.host = host
     this.#base = state.base
@@ -145,11 +162,17 @@ export class Cpu {
         decode: () => this.#decode(),
         poll: () => {
           this.count('polls')
+          const answers = this.state.half('answers')
+          if (answers !== this.state.half('answersTaken')) {
+            this.state.setHalf('answersTaken', answers)
+            this.translator.takeUp()
+          }
           const stepping = (this.state.half('attention') & ATTENTION.step) !== 0
           if (!stepping && !this.host.mustLeave()) return OUTCOME.next
           this.leave = { kind: 'poll' }
           return OUTCOME.leave
         },
+        hot: () => this.translator.hot(),
         walk: (kind: number) => walkLegacy(this, kind),
         deviceRead: (size: number) => {
           const value = this.host.deviceRead(Number(this.state.word('mmioAddress')), size)
@@ -168,6 +191,9 @@ export class Cpu {
     this.code = new CodeCache(this, decoder)
     // Until somebody says otherwise, nobody asks from outside: a word that is always zero.
     state.setHalf('requestAt', state.base + STATE.zero)
+    const { table, loadSlow, regionStore, divWide, regionPage } = instance.exports as unknown as RegionExports
+    const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage }
+    this.translator = new Translator(this, { table, functions }, translation)
     this.flushTlb()
   }
 
@@ -236,6 +262,14 @@ export class Cpu {
     return this.code.decodeAt(linear, host / PAGE_SIZE)
   }
 
+  /** Decodes the code at `rip`, unless that faults or has no room. */
+  decodeForTranslation(): boolean {
+    if (this.code.isFull) return false
+    const linear = BigInt.asIntN(64, this.state.word('rip'))
+    const host = this.#core.translate(this.#base, linear, ACCESS.execute) >>> 0
+    return host > TRANSLATED.device && this.code.decodeIfNew(this.state.word('rip'), host / PAGE_SIZE)
+  }
+
   #deliver(): number {
     this.count('exceptions')
     let vector = this.state.half('faultVector')
@@ -261,6 +295,10 @@ export class Cpu {
     const sum = this.#u32[low]! + more
     this.#u32[low] = sum
     if (sum >= 2 ** 32) this.#u32[low + 1]!++
+  }
+
+  setCount(name: CounterName, value: number): void {
+    this.#u32[this.#counters[name]] = value
   }
 
   // Faults
@@ -530,9 +568,9 @@ function atomicOrByte(i32: Int32Array<SharedArrayBuffer>, at: number, bits: numb
   return (before & bits) === bits
 }
 
-/** Clears a state block for a CPU that was just switched on; what was counted stays. */
+/** Clears a state block for a CPU that was just switched on; counters and settings stay. */
 export function clearState(state: CpuState): void {
   const { base } = state
   state.memory.u8.fill(0, base, base + STATE.counters)
-  state.memory.u8.fill(0, base + STATE.counters + COUNTERS.length * 8, base + STATE_BYTES)
+  state.memory.u8.fill(0, base + STATE.requestAt + 4, base + STATE_BYTES)
 }

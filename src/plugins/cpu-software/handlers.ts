@@ -31,8 +31,10 @@ export const SPECIAL = {
   crossing: 6,
   /** tmpAddress from a 64-bit absolute address and a segment base. */
   absolute: 7,
+  /** Enters a translated region; the micro-op that was here is at `link` (state.ts, ENTRY). */
+  region: 8,
 } as const
-const SPECIALS = Object.keys(SPECIAL).length
+export const SPECIALS = Object.keys(SPECIAL).length
 
 export interface Handler {
   readonly key: string

@@ -3,8 +3,10 @@
  *
  * The interpreter is compiled once, optimised, while the rest of the domain is set up, and shared by all threads.
  */
+import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
+import v8 from 'node:v8'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { z } from 'zod'
 import type { Log } from '../../base/log.ts'
 import type { MachineMemory } from '../../base/machine-memory.ts'
@@ -28,7 +30,9 @@ import { CpuState } from './cpu-state.ts'
 import { type CpuidRule, cpuidRules } from './cpuid-policy.ts'
 import { compileInterpreter } from './interpreter.ts'
 import { startFlat } from './reset.ts'
-import { readCounters } from './state.ts'
+import { readCounters, STATE } from './state.ts'
+import { TRANSLATION_MODES, type TranslationMode } from './translate/translator.ts'
+import type { CompilerWorkerData } from './translate/worker.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
 import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 
@@ -38,6 +42,9 @@ const PROFILE_TRIES = 100
 const STATE_NAMES = Object.fromEntries(
   Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
 ) as Record<number, VcpuInfo['state']>
+
+/** Of V8, ten times its own. */
+const TIERING_BUDGET = 130_000_000
 
 class SoftwareVcpus implements Vcpus, AsyncDisposable {
   readonly #memory: MachineMemory
@@ -54,9 +61,12 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   ended: Vcpus['ended']
   readonly failed: Promise<never>
 
-  constructor(memory: MachineMemory, log: Log) {
+  readonly #translation: TranslationMode
+
+  constructor(memory: MachineMemory, log: Log, translation: TranslationMode) {
     this.#memory = memory
     this.#log = log
+    this.#translation = translation
     this.ended = this.#nextEnd()
     this.failed = new Promise((_, reject) => {
       this.#fail = reject
@@ -74,6 +84,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
     const modules = await compileInterpreter()
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
+    const ports = this.#startCompiler()
     const ready = Array.from({ length: layout.vcpus }, (_, index) => {
       const workerData: VcpuWorkerData = {
         memory,
@@ -84,8 +95,11 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         cpuidRules: rules,
         epochNs: this.#epochNs,
         watched: this.#watched,
+        translation: this.#translation,
+        compiler: ports[index],
       }
-      const worker = new Worker(url, { workerData, name: `vcpu${index}` })
+      const transferList = ports[index] === undefined ? [] : [ports[index]]
+      const worker = new Worker(url, { workerData, transferList, name: `vcpu${index}` })
       this.#workers.push(worker)
       return new Promise<void>((resolve, reject) => {
         const broken = (error: Error) => {
@@ -108,6 +122,32 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
       })
     })
     await Promise.all(ready)
+  }
+
+  /** The thread that translates for all vCPUs: each one's port to it, none where nothing is translated off its thread. */
+  #startCompiler(): MessagePort[] {
+    if (this.#translation !== 'normal') return []
+    // Most regions are lukewarm: optimising them costs more than it brings. Counted in bytes of code executed.
+    v8.setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`)
+    const channels = Array.from({ length: this.#memory.layout.vcpus }, () => new MessageChannel())
+    const url = new URL(`./translate/worker${extname(import.meta.url)}`, import.meta.url)
+    const workerData: CompilerWorkerData = {
+      buffer: this.#memory.buffer,
+      ports: channels.map(({ port1 }, index) => ({
+        port: port1,
+        answers: stateBase(this.#memory, index) + STATE.answers,
+      })),
+    }
+    const worker = new Worker(url, {
+      workerData,
+      transferList: channels.map(({ port1 }) => port1),
+      name: 'translator',
+      // Translating makes garbage; with the small young generation of the process it would be collected all the time.
+      resourceLimits: { maxYoungGenerationSizeMb: 32 },
+    })
+    worker.on('error', (error: Error) => this.#fail(error))
+    this.#workers.push(worker)
+    return channels.map(({ port2 }) => port2)
   }
 
   setStart(state: VcpuStartState): void {
@@ -207,16 +247,24 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   }
 }
 
+const TRANSLATION = z.enum(TRANSLATION_MODES)
+const config = z.strictObject({
+  /** Whether hot code is translated; `forced`, all 64-bit code at its first execution, is for tests. The variable XT_TRANSLATION goes before. */
+  translation: TRANSLATION.default('off'),
+})
+
 export default definePlugin({
   name: 'cpu-software',
   api: 1,
-  config: z.strictObject({}),
+  config,
   provides: ['vcpus'],
   requires: ['guestMemory', 'exits'],
   setup(ctx) {
     return {
       attach: async () => {
-        const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log))
+        const wanted = TRANSLATION.safeParse(process.env['XT_TRANSLATION'])
+        const translation = wanted.success ? wanted.data : ctx.config.translation
+        const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log, translation))
         await vcpus.launch(ctx.use('exits'), cpuidRules(ctx.vm.config['libxl']))
         ctx.provide('vcpus', vcpus)
       },

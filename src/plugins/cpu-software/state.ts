@@ -94,9 +94,7 @@ export const STATE = {
   ...place('mmxFault', 4),
   /** Not zero: the next taken branch polls. */
   ...place('lookSoon', 4),
-  /** Address of a word that is not zero while somebody wants the run loop: the vCPU's request word. */
-  ...place('requestAt', 4),
-  /** The same from this thread: ATTENTION bits. */
+  /** Not zero while this thread itself wants the run loop: ATTENTION bits. */
   ...place('attention', 4),
   /** Polls that need not ask the TypeScript side while nobody wants anything. */
   ...place('quietPolls', 4),
@@ -107,8 +105,21 @@ export const STATE = {
   ...place('storeScratch', 32),
   /** x87, MMX and SSE state: fp/state.ts lays it out. */
   ...place('fp', 1024, 64),
+  /** Arithmetic flags as a region left them: a LAZY kind and operands, 0 when the three words above are true. */
+  ...place('lazyKind', 4),
+  ...place('lazyA', 8),
+  ...place('lazyB', 8),
+  ...place('lazyZ', 8),
   /** COUNTERS, in their order. */
   ...place('counters', 64 * 8, 8),
+  /** Samples after which a branch target counts as hot: 0 never, 1 at its first execution; taken branches between two samples. */
+  ...place('hotAfter', 4),
+  ...place('samplePeriod', 4),
+  /** Answers of the compiling thread, counted by it; those taken up. */
+  ...place('answers', 4),
+  ...place('answersTaken', 4),
+  /** Address of a word that is not zero while somebody wants the run loop: the vCPU's request word. */
+  ...place('requestAt', 4),
 } as const
 
 /**
@@ -192,8 +203,12 @@ export const NO_JUMP = BigInt.asIntN(64, 0x8080_8080_8080_8080n)
 export const LARGE_MARKS = JUMP_CACHE + 2 * JUMP_BYTES
 export const LARGE_MARKS_BYTES = 512
 
+/** Samples of branch targets, one byte each, by hashed linear address. */
+export const HEAT = LARGE_MARKS + 4096
+export const HEAT_BYTES = 65536
+
 /** Code tables: for each mode, one u32 per host page: address of the page's slots, 0 for none. */
-export const CODE_TABLES = LARGE_MARKS + 4096
+export const CODE_TABLES = HEAT + HEAT_BYTES
 
 /** Micro-op: 32 bytes. */
 export const UOP = {
@@ -230,6 +245,19 @@ export const OUTCOME = {
   /** The same instruction again (REP). */
   again: 4,
 } as const
+
+/**
+ * Ways to keep flags as operands and result, zero-extended: the number of the way times 4, plus log2 of the operand's
+ * bytes, plus 1. `result`: a has CF, OF and AF in bits 0, 1 and 2.
+ */
+export const LAZY = { add: 0, sub: 1, logic: 2, result: 3 } as const
+
+/**
+ * Where a region is entered: the block's first micro-op, moved here, and a `goto` to the one behind it; then the
+ * region's slot in the core's table, the number of the entry, how often it was taken, and the host address of each
+ * of the region's pages.
+ */
+export const ENTRY = { slot: 64, entry: 68, uses: 72, pages: 76, size: 80 } as const
 
 /** What `storeCommit` has to do. */
 export const OPEN = {

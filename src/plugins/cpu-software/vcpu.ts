@@ -27,6 +27,7 @@ import { powerOn, startFlat, startSipi } from './reset.ts'
 import { ATTENTION } from './state.ts'
 import { deliverInterrupt } from './system/exceptions.ts'
 import { MSR } from './system/msr.ts'
+import type { Translation } from './translate/translator.ts'
 
 /** The guest's TSC ticks once a nanosecond. */
 export const TSC_KHZ = 1_000_000
@@ -81,6 +82,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     log: Log,
     clock: () => number,
     events: VcpuEvents,
+    translation: Translation,
   ) {
     this.memory = memory
     this.index = index
@@ -89,7 +91,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     this.#events = events
     this.#state = new CpuState(memory, stateBase(memory, index))
     this.lapic = new Lapic(memory, index, clock, TSC_KHZ)
-    this.cpu = new Cpu(this.#state, this, modules)
+    this.cpu = new Cpu(this.#state, this, modules, undefined, translation)
     this.#state.setHalf('requestAt', controlWord(memory, index, CONTROL_WORD.request) * 4)
     this.lapic.onEnabled = () => {
       for (const part of this.#exits.parts) part.lapicEnabled?.()

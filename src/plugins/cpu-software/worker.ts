@@ -1,5 +1,5 @@
 /** A vCPU's thread: builds the CPU over the shared machine memory, reports ready, and runs until terminated. */
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { createLog, type LogLevel } from '../../base/log.ts'
 import { type MachineLayout, MachineMemory } from '../../base/machine-memory.ts'
 import type { FrozenExits, VcpuProfile } from '../../engine/plugin.ts'
@@ -8,7 +8,9 @@ import type { CoreModules } from './cpu.ts'
 import type { CpuidRule } from './cpuid-policy.ts'
 import { ExitTable } from './exit-table.ts'
 import { ThreadProfiler } from './profile.ts'
-import { SoftwareVcpu } from './vcpu.ts'
+import type { CompileAnswer, CompilerPort } from './translate/compiler.ts'
+import type { TranslationMode } from './translate/translator.ts'
+import { SoftwareVcpu, type VcpuEvents } from './vcpu.ts'
 
 export interface VcpuWorkerData {
   readonly memory: WebAssembly.Memory
@@ -21,6 +23,9 @@ export interface VcpuWorkerData {
   readonly epochNs: bigint
   /** One word: whether somebody watches what the thread's time goes into. */
   readonly watched: Int32Array<SharedArrayBuffer>
+  readonly translation: TranslationMode
+  /** To the thread that compiles regions. */
+  readonly compiler: MessagePort | undefined
 }
 
 export type VcpuMessage =
@@ -32,18 +37,28 @@ export type VcpuMessage =
 
 const post = (message: VcpuMessage): void => parentPort!.postMessage(message)
 
+const compilerPort = (port: MessagePort): CompilerPort => ({
+  post: (request) => port.postMessage(request),
+  receive: () => (receiveMessageOnPort(port) as { message: CompileAnswer } | undefined)?.message,
+})
+
 async function main(): Promise<void> {
   const data = workerData as VcpuWorkerData
   const memory = new MachineMemory(data.memory, data.layout)
   const profiler = new ThreadProfiler()
   const log = createLog((level, line) => post({ type: 'log', level, line }))
-  const vcpu = new SoftwareVcpu(memory, data.index, data.modules, log, systemClock(data.epochNs), {
+  const events: VcpuEvents = {
     shutdown: (reason, detail) => post({ type: 'shutdown', reason, detail }),
     profile: () => {
       const wanted = Atomics.load(data.watched, 0) !== 0
       if (wanted && !profiler.isOn) profiler.start()
       else if (!wanted && profiler.isOn) post({ type: 'profile', profile: profiler.stop(data.index) })
     },
+  }
+  const clock = systemClock(data.epochNs)
+  const vcpu = new SoftwareVcpu(memory, data.index, data.modules, log, clock, events, {
+    mode: data.translation,
+    port: data.compiler && compilerPort(data.compiler),
   })
   vcpu.cpuidRules = data.cpuidRules
   vcpu.exits = await ExitTable.load(vcpu, data.exits)

@@ -124,9 +124,22 @@ export class CodeCache {
     this.#next = this.#arenaStart
     this.#assists = []
     this.#crossers.clear()
+    this.#cpu.translator.flush()
     this.#cpu.flushJumps()
     this.#cpu.state.setHalf('codeFlushed', 1)
     this.#cpu.count('codeFlushes')
+  }
+
+  /** Room in the arena, until the next flush; 0 if there is none to spare. */
+  allocate(bytes: number): number {
+    if (this.#arenaEnd - this.#next < RESERVE + bytes) return 0
+    const at = this.#next
+    this.#next += Math.ceil(bytes / UOP.size) * UOP.size
+    return at
+  }
+  /** Whether decoding would have to flush first. */
+  get isFull(): boolean {
+    return this.#arenaEnd - this.#next < RESERVE
   }
 
   #slots(mode: number, hostPage: number): number {
@@ -140,6 +153,13 @@ export class CodeCache {
       this.#cpu.markCode(hostPage)
     }
     return slots
+  }
+
+  /** False where nothing can be decoded: the second half of an instruction is on a page that is not there. */
+  decodeIfNew(linear: bigint, hostPage: number): boolean {
+    const slots = this.#u32[this.#tables[this.#cpu.state.half('mode')]! / 4 + hostPage]!
+    if (slots !== 0 && this.#u32[slots / 4 + Number(linear & 4095n)]! !== 0) return true
+    return this.decodeAt(linear, hostPage) !== 0
   }
 
   /** Decodes from the linear address in `rip`; `host` is the host address of its page. Returns the micro-op, or 0 with a fault recorded. */
@@ -445,6 +465,7 @@ export class CodeCache {
     const hostPage = Math.floor(host / PAGE_SIZE)
     const from = host % PAGE_SIZE
     const to = from + size
+    this.#cpu.translator.written(hostPage, from, to)
     for (const table of this.#tables) {
       const slots = this.#u32[table / 4 + hostPage]!
       if (slots === 0) continue

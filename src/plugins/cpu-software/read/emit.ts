@@ -3,7 +3,8 @@
  *
  * One `Emit` writes one handler of the interpreter: operands are read through the fields of the current
  * micro-op. Inline handlers live in the big function and leave by branching to its labels; out-of-line
- * handlers are functions of their own and leave with an OUTCOME.
+ * handlers are functions of their own and leave with an OUTCOME. What is `protected` is read otherwise by the
+ * region translator, which has constants and locals in place of micro-op and state block (translate/emit-region.ts).
  */
 
 import { MACHINE_LOCK } from '../../../base/machine-memory.ts'
@@ -156,22 +157,24 @@ export class Emit implements Vocabulary {
   readonly #uop: Expr
   readonly #page: Expr
   readonly #tlb: Expr
-  readonly #core: CoreFunctions
+  protected readonly core: CoreFunctions
   readonly #place: Place
-  readonly #facts: HandlerFacts
+  protected readonly facts: HandlerFacts
   /** Host addresses of registers, linear addresses of memory operands: computed once. */
+  /** Whether locked operations on misaligned operands leave the handler. */
+  protected readonly refusesSplits: boolean = false
   readonly #slots: (Expr | undefined)[] = []
   readonly #addresses: (Expr | undefined)[] = []
   readonly #displaced: (Expr | undefined)[] = []
   /** A memory operand opened for read and write. */
   readonly #opened: (OpenStore | undefined)[] = []
   /** LOCK: the old value and where to go back when the exchange fails. */
-  #lockedOld: Expr | undefined
+  protected lockedOld: Expr | undefined
   /** 1 when the operand is misaligned. */
-  #split: Expr | undefined
-  #retry: Label | undefined
+  protected split: Expr | undefined
+  protected retry: Label | undefined
   #width: Width = 64
-  #temporaries: { local: number; type: Expr['type'] }[] = []
+  protected temporaries: { local: number; type: Expr['type'] }[] = []
 
   constructor(
     f: FunctionWriter,
@@ -185,24 +188,24 @@ export class Emit implements Vocabulary {
     this.#uop = locals.uop
     this.#page = locals.page
     this.#tlb = locals.tlb
-    this.#core = core
+    this.core = core
     this.#place = place
-    this.#facts = facts
+    this.facts = facts
     this.long = facts.long
   }
 
   /** Writes the whole handler: the meaning, then the way on. */
   handler(run: (s: Vocabulary) => void, width: Width): void {
     this.#width = width
-    for (const o of [0, 1, 2] as const) if (this.#facts.kinds[o] === 'r') this.#slot(o)
-    if (this.#facts.locked)
+    for (const o of [0, 1, 2] as const) if (this.facts.kinds[o] === 'r') this.#slot(o)
+    if (this.facts.locked)
       this.f.loop((retry) => {
-        this.#retry = retry
+        this.retry = retry
         run(this)
       })
     else run(this)
     this.#next()
-    for (const { local, type } of this.#temporaries) this.f.release(local, type)
+    for (const { local, type } of this.temporaries) this.f.release(local, type)
   }
 
   #next(): void {
@@ -212,24 +215,32 @@ export class Emit implements Vocabulary {
       this.f.br(this.#place.next)
     }
   }
-  #fix(e: Expr): Expr {
+  protected fix(e: Expr): Expr {
     if (isConst(e)) return e
     const local = this.f.local(e.type)
-    this.#temporaries.push({ local, type: e.type })
+    this.temporaries.push({ local, type: e.type })
     this.f.set(local, e)
     return this.f.get(local, e.type)
   }
-  #variable(e: Expr): number {
+  protected variable(e: Expr): number {
     const local = this.f.local(e.type)
-    this.#temporaries.push({ local, type: e.type })
+    this.temporaries.push({ local, type: e.type })
     this.f.set(local, e)
     return local
   }
-  #field16(offset: number): Expr {
-    return load32(2, this.#uop, offset)
+  /** A field of the micro-op. */
+  protected field(offset: number, size: 1 | 2 | 4): Expr {
+    return load32(size, this.#uop, offset)
   }
-  #field(name: 'gpr' | 'segBase', index: number, size: 1 | 2 | 4 | 8 = 8): Expr {
-    return load64(size, this.#state, STATE[name] + index * 8)
+  protected immediate64(): Expr {
+    return load64(8, this.#uop, UOP.immediate64)
+  }
+  protected displacement(): Expr {
+    return load64(4, this.#uop, UOP.displacement, true)
+  }
+  /** A word of the state block, at an offset that the micro-op names or that is known. */
+  protected wordAt(offset: Expr): Expr {
+    return load64(8, add32(this.#state, offset))
   }
   word64(offset: number): Expr {
     return load64(8, this.#state, offset)
@@ -263,11 +274,11 @@ export class Emit implements Vocabulary {
   remU = (a: Val, b: Val): Val => this.#two(I64.remU, a, b)
   divS = (a: Val, b: Val): Val => this.#two(I64.divS, a, b)
   remS = (a: Val, b: Val): Val => this.#two(I64.remS, a, b)
-  mulHighU = (a: Val, b: Val): Val => V(this.f.call(this.#core.mulHighU, 'i64', E(a), E(b)))
-  mulHighS = (a: Val, b: Val): Val => V(this.f.call(this.#core.mulHighS, 'i64', E(a), E(b)))
+  mulHighU = (a: Val, b: Val): Val => V(this.f.call(this.core.mulHighU, 'i64', E(a), E(b)))
+  mulHighS = (a: Val, b: Val): Val => V(this.f.call(this.core.mulHighS, 'i64', E(a), E(b)))
   divWide(hi: Val, lo: Val, d: Val): readonly [Val, Val] {
-    this.f.do(this.#core.divWide, this.#state, E(hi), E(lo), E(d))
-    return [V(this.#fix(this.word64(STATE.quotient))), V(this.#fix(this.word64(STATE.remainder)))]
+    this.f.do(this.core.divWide, this.#state, E(hi), E(lo), E(d))
+    return [V(this.fix(this.word64(STATE.quotient))), V(this.fix(this.word64(STATE.remainder)))]
   }
   zext(w: Width, a: Val): Val {
     if (w === 64) return a
@@ -296,27 +307,27 @@ export class Emit implements Vocabulary {
   isNot = (a: Bool): Bool => B(op('i32', I32.eqz, E(a)))
   word = (b: Bool): Val => V(extendU(E(b)))
   select = (b: Bool, then: Val, otherwise: Val): Val => V(op('i64', SELECT, E(then), E(otherwise), E(b)))
-  keep = (a: Val): Val => V(this.#fix(E(a)))
-  keepBool = (b: Bool): Bool => B(this.#fix(E(b)))
+  keep = (a: Val): Val => V(this.fix(E(a)))
+  keepBool = (b: Bool): Bool => B(this.fix(E(b)))
   when(b: Bool, then: () => void, otherwise?: () => void): void {
     this.f.if(E(b), then, otherwise)
   }
   fault(exception: keyof typeof EXCEPTION, errorCode?: Val): void {
     this.f.store32(4, this.#state, i32(EXCEPTION[exception]), STATE.faultVector)
     this.f.store32(4, this.#state, errorCode === undefined ? i32(0) : wrap(E(errorCode)), STATE.faultError)
-    this.#raise()
+    this.leave()
   }
-  #raise(): void {
+  protected leave(): void {
     if (this.#place.kind === 'function') this.f.return(i32(OUTCOME.fault))
     else this.f.br(this.#place.fault)
   }
-  #raiseIf(condition: Expr): void {
-    if (this.#place.kind === 'function') this.f.if(condition, () => this.#raise())
+  protected raiseIf(condition: Expr): void {
+    if (this.#place.kind === 'function') this.f.if(condition, () => this.leave())
     else this.f.brIf(condition, this.#place.fault)
   }
 
-  isMemory = (o: Operand): boolean => this.#facts.kinds[o] === 'm'
-  isImmediate = (o: Operand): boolean => this.#facts.kinds[o] === 'i' || this.#facts.kinds[o] === 'I'
+  isMemory = (o: Operand): boolean => this.facts.kinds[o] === 'm'
+  isImmediate = (o: Operand): boolean => this.facts.kinds[o] === 'i' || this.facts.kinds[o] === 'I'
 
   /** The state block, and the host address of a register operand in it. */
   get state(): Expr {
@@ -327,70 +338,81 @@ export class Emit implements Vocabulary {
   }
   /** A 16-bit field of the micro-op; the sign-extended immediate. */
   uopField(offset: number): Expr {
-    return this.#field16(offset)
+    return this.field(offset, 2)
   }
   immediate(): Expr {
-    return load32(4, this.#uop, UOP.immediate)
+    return this.field(UOP.immediate, 4)
   }
   /** Ends the instruction with the exception recorded in the state block. */
   raise(): void {
-    this.#raise()
+    this.leave()
   }
 
   /** Leaves the whole instruction to its assist, having changed nothing. Its memory operand is at tmpAddress. */
   assist(): void {
     const at = (bytes: Expr): Expr => op('i64', I64.add, this.#page, extendU(bytes))
-    const offset = this.#field16(UOP.pageOffset)
+    const offset = this.field(UOP.pageOffset, 2)
     this.setWord64(STATE.rip, at(offset))
-    this.setWord64(STATE.nextRip, at(add32(offset, load32(1, this.#uop, UOP.length))))
+    this.setWord64(STATE.nextRip, at(add32(offset, this.field(UOP.length, 1))))
     for (const o of [0, 1, 2] as const)
       if (this.isMemory(o)) this.setWord64(STATE.tmpAddress, E(this.linearAddress(o)))
-    this.f.return(this.f.call(this.#core.assist, 'i32', this.#uop))
+    this.f.return(this.f.call(this.core.assist, 'i32', this.#uop))
   }
 
   #slot(o: Operand): Expr {
-    this.#slots[o] ??= this.#fix(add32(this.#state, this.#field16(UOP.operand[o])))
+    this.#slots[o] ??= this.fix(add32(this.#state, this.field(UOP.operand[o], 2)))
     return this.#slots[o]
   }
+  protected readRegister(o: Operand, w: Width): Expr {
+    return load64(bytes(w), this.#slot(o))
+  }
+  protected writeRegister(o: Operand, w: Width, v: Expr): void {
+    this.f.store64(w === 32 ? 8 : bytes(w), this.#slot(o), v)
+  }
   read(o: Operand, w: Width): Val {
-    const kind = this.#facts.kinds[o]
-    if (kind === 'i') return this.zext(w, V(op('i64', EXTEND_S, load32(4, this.#uop, UOP.immediate))))
-    if (kind === 'I') return V(load64(8, this.#uop, UOP.immediate64))
-    if (kind === 'r') return V(this.#fix(load64(bytes(w), this.#slot(o))))
+    const kind = this.facts.kinds[o]
+    if (kind === 'i') return this.zext(w, V(op('i64', EXTEND_S, this.immediate())))
+    if (kind === 'I') return V(this.immediate64())
+    if (kind === 'r') return V(this.fix(this.readRegister(o, w)))
     const address = E(this.linearAddress(o))
-    if (this.#facts.access[o] !== 'rw') return this.load(w, V(address))
+    if (this.facts.access[o] !== 'rw') return this.load(w, V(address))
     const opened = this.openStore(address, w / 8, true)
     const { host } = opened
     this.#opened[o] = opened
-    if (!this.#facts.locked) return V(this.#fix(load64(bytes(w), host)))
-    const old = this.#variable(i64(0))
+    if (!this.facts.locked) return V(this.fix(load64(bytes(w), host)))
+    const old = this.variable(i64(0))
     const atomic = () => this.f.set(old, atomicLoad64(bytes(w), host))
     if (w === 8) atomic()
     else {
       // A misaligned atomic access traps in WebAssembly: such an operand is exchanged under the machine's lock.
-      this.#split = this.#fix(ne32(and32(wrap(address), i32(w / 8 - 1)), i32(0)))
-      this.f.if(
-        this.#split,
-        () => {
-          this.#takeLock()
-          // Opened again: of a page-crosser the bytes read before the lock may be old. It cannot fault any more.
-          const again = this.openStore(address, w / 8, true)
-          this.f.set(opened.host.imm as number, again.host)
-          this.f.set(opened.slow.imm as number, again.slow)
-          this.f.set(old, load64(bytes(w), host))
-        },
-        atomic,
-      )
+      this.split = this.fix(ne32(and32(wrap(address), i32(w / 8 - 1)), i32(0)))
+      if (this.refusesSplits) {
+        this.raiseIf(this.split)
+        this.split = undefined
+        atomic()
+      } else
+        this.f.if(
+          this.split,
+          () => {
+            this.#takeLock()
+            // Opened again: of a page-crosser the bytes read before the lock may be old. It cannot fault any more.
+            const again = this.openStore(address, w / 8, true)
+            this.f.set(opened.host.imm as number, again.host)
+            this.f.set(opened.slow.imm as number, again.slow)
+            this.f.set(old, load64(bytes(w), host))
+          },
+          atomic,
+        )
     }
-    this.#lockedOld = this.f.get(old, 'i64')
-    return V(this.#lockedOld)
+    this.lockedOld = this.f.get(old, 'i64')
+    return V(this.lockedOld)
   }
   #takeLock(): void {
     this.f.loop((again) => this.f.brIf(atomicCmpxchg32(i32(MACHINE_LOCK), i32(0), i32(1)), again))
   }
   write(o: Operand, w: Width, v: Val): void {
-    if (this.#facts.kinds[o] === 'r') {
-      this.f.store64(w === 32 ? 8 : bytes(w), this.#slot(o), E(v))
+    if (this.facts.kinds[o] === 'r') {
+      this.writeRegister(o, w, E(v))
       return
     }
     const opened = this.#opened[o]
@@ -399,33 +421,31 @@ export class Emit implements Vocabulary {
       return
     }
     const { host } = opened
-    if (!this.#facts.locked) {
+    if (!this.facts.locked) {
       this.f.store64(bytes(w), host, E(v))
       this.commitStore(opened)
       return
     }
-    const value = this.#fix(E(v))
-    const old = this.#lockedOld!
+    const value = this.fix(E(v))
+    const old = this.lockedOld!
     const exchange = () =>
-      this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.#retry!)
-    if (this.#split === undefined) exchange()
-    else this.f.if(this.#split, () => this.f.store64(bytes(w), host, value), exchange)
+      this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.retry!)
+    if (this.split === undefined) exchange()
+    else this.f.if(this.split, () => this.f.store64(bytes(w), host, value), exchange)
     this.commitStore(opened)
-    if (this.#split !== undefined)
-      this.f.if(this.#split, () => this.f.atomicStore32(i32(MACHINE_LOCK), i32(0)))
+    if (this.split !== undefined) this.f.if(this.split, () => this.f.atomicStore32(i32(MACHINE_LOCK), i32(0)))
   }
   effectiveAddress(_o: Operand): Val {
-    const base = load64(8, add32(this.#state, this.#field16(UOP.base)))
-    const index = load64(8, add32(this.#state, this.#field16(UOP.index)))
-    const scaled = op('i64', I64.shl, index, load64(1, this.#uop, UOP.scale))
-    const displacement = load64(4, this.#uop, UOP.displacement, true)
-    return V(op('i64', I64.add, op('i64', I64.add, base, displacement), scaled))
+    const base = this.wordAt(this.field(UOP.base, 2))
+    const index = this.wordAt(this.field(UOP.index, 2))
+    const scaled = op('i64', I64.shl, index, extendU(this.field(UOP.scale, 1)))
+    return V(op('i64', I64.add, op('i64', I64.add, base, this.displacement()), scaled))
   }
   linearAddress(o: Operand): Val {
     if (this.#addresses[o] === undefined) {
       const address = E(this.effectiveAddress(o))
       const moved = this.#displaced[o]
-      this.#addresses[o] = this.#fix(
+      this.#addresses[o] = this.fix(
         moved === undefined ? address : this.#wrapped(op('i64', I64.add, address, moved)),
       )
     }
@@ -433,7 +453,7 @@ export class Emit implements Vocabulary {
   }
   /** A displaced address, in the size that addresses have: the micro-op's mask. */
   #wrapped(address: Expr): Expr {
-    return op('i64', I64.and, address, load64(8, this.#uop, UOP.immediate64))
+    return op('i64', I64.and, address, this.immediate64())
   }
   displace(o: Operand, by: Val): void {
     this.#displaced[o] = E(by)
@@ -444,7 +464,7 @@ export class Emit implements Vocabulary {
   }
   reg(n: number, w: Width): Val {
     const { offset, size } = this.#register(n, w)
-    return V(this.#fix(load64(size, this.#state, offset)))
+    return V(this.fix(load64(size, this.#state, offset)))
   }
   setReg(n: number, w: Width, v: Val): void {
     const { offset, size } = this.#register(n, w)
@@ -460,7 +480,7 @@ export class Emit implements Vocabulary {
       op('i32', I32.shrU, wrap(address), i32(shift)),
       i32((TLB_ENTRIES - 1) * TLB_ENTRY.size),
     )
-    return this.#fix(add32(this.#tlb, index))
+    return this.fix(add32(this.#tlb, index))
   }
   /** True when the entry's tag covers the whole access; page-crossers compare unequal. */
   #misses(entry: Expr, tag: number, address: Expr, size: number): Expr {
@@ -474,36 +494,36 @@ export class Emit implements Vocabulary {
   /** Host address to read `size` bytes from; faults leave the handler. */
   openLoad(address: Expr, size: number): Expr {
     const entry = this.#entry(address)
-    const host = this.#variable(this.#hostHit(entry, address))
+    const host = this.variable(this.#hostHit(entry, address))
     this.f.if(this.#misses(entry, TLB_ENTRY.readTag, address, size), () => {
-      this.f.set(host, this.f.call(this.#core.loadSlow, 'i32', this.#state, address, i32(size)))
-      this.#raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+      this.f.set(host, this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size)))
+      this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
     })
     return this.f.get(host, 'i32')
   }
   /** Host address to store to; `commitStore` must follow the store. */
   openStore(address: Expr, size: number, preload: boolean): OpenStore {
     const entry = this.#entry(address)
-    const host = this.#variable(this.#hostHit(entry, address))
-    const slow = this.#variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
+    const host = this.variable(this.#hostHit(entry, address))
+    const slow = this.variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
     this.f.if(this.f.get(slow, 'i32'), () => {
       this.f.set(
         host,
-        this.f.call(this.#core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
+        this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
       )
-      this.#raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+      this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
     })
     return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
   }
   commitStore(opened: OpenStore): void {
-    this.f.if(opened.slow, () => this.f.do(this.#core.storeCommit, this.#state))
+    this.f.if(opened.slow, () => this.f.do(this.core.storeCommit, this.#state))
   }
   load(w: Width, address: Val): Val {
-    return V(this.#fix(load64(bytes(w), this.openLoad(this.#fix(E(address)), w / 8))))
+    return V(this.fix(load64(bytes(w), this.openLoad(this.fix(E(address)), w / 8))))
   }
   store(w: Width, address: Val, v: Val): void {
-    const value = this.#fix(E(v))
-    const opened = this.openStore(this.#fix(E(address)), w / 8, false)
+    const value = this.fix(E(v))
+    const opened = this.openStore(this.fix(E(address)), w / 8, false)
     this.f.store64(bytes(w), opened.host, value)
     this.commitStore(opened)
   }
@@ -514,7 +534,7 @@ export class Emit implements Vocabulary {
       case 'CF':
         return this.keepBool(B(wrap(op('i64', I64.shrU, carries, i64(63)))))
       case 'OF': {
-        const c = this.#fix(carries)
+        const c = this.fix(carries)
         return this.keepBool(
           B(wrap(op('i64', I64.shrU, op('i64', I64.xor, c, op('i64', I64.shl, c, i64(1))), i64(63)))),
         )
@@ -536,20 +556,20 @@ export class Emit implements Vocabulary {
         )
       case 'PF': {
         const ones = wrap(op('i64', I64.popcnt, op('i64', I64.and, this.word64(STATE.flagResult), i64(255))))
-        const fix = op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(2))
+        const fix = op('i32', I32.shrU, wrap(this.word64(STATE.flagFixes)), i32(2))
         return this.keepBool(
           B(op('i32', I32.and, op('i32', I32.xor, op('i32', I32.xor, ones, fix), i32(1)), i32(1))),
         )
       }
       case 'AF':
         return this.keepBool(
-          B(op('i32', I32.and, op('i32', I32.shrU, load32(4, this.#state, STATE.flagFixes), i32(4)), i32(1))),
+          B(op('i32', I32.and, op('i32', I32.shrU, wrap(this.word64(STATE.flagFixes)), i32(4)), i32(1))),
         )
     }
   }
   /** carries with the given CF and OF. */
-  #carries(cf: Bool, of: Bool): Expr {
-    const c = this.#fix(extendU(E(cf)))
+  protected carriesOf(cf: Bool, of: Bool): Expr {
+    const c = this.fix(extendU(E(cf)))
     const o = extendU(E(of))
     return op(
       'i64',
@@ -565,15 +585,15 @@ export class Emit implements Vocabulary {
     let result: Expr | undefined
     let fixes: Expr | undefined
     if (others) {
-      const value = (f: 'ZF' | 'SF' | 'PF' | 'AF') => this.#fix(extendU(E(flags[f] ?? this.flag(f))))
+      const value = (f: 'ZF' | 'SF' | 'PF' | 'AF') => this.fix(extendU(E(flags[f] ?? this.flag(f))))
       const zf = value('ZF')
       const sf = value('SF')
       const pf = value('PF')
       const af = value('AF')
       // result is 0 or 1; the low byte's parity is then that of ZF, and the fixes say where SF and PF differ.
-      result = this.#fix(op('i64', I64.xor, zf, i64(1)))
+      result = this.fix(op('i64', I64.xor, zf, i64(1)))
       const parity = op('i64', I64.shl, op('i64', I64.xor, pf, zf), i64(2))
-      fixes = this.#fix(
+      fixes = this.fix(
         op(
           'i64',
           I64.or,
@@ -583,7 +603,7 @@ export class Emit implements Vocabulary {
       )
     }
     if (CF !== undefined || OF !== undefined)
-      this.setWord64(STATE.flagCarries, this.#carries(CF ?? this.flag('CF'), OF ?? this.flag('OF')))
+      this.setWord64(STATE.flagCarries, this.carriesOf(CF ?? this.flag('CF'), OF ?? this.flag('OF')))
     if (result !== undefined && fixes !== undefined) {
       this.setWord64(STATE.flagResult, result)
       this.setWord64(STATE.flagFixes, fixes)
@@ -592,7 +612,7 @@ export class Emit implements Vocabulary {
   #aligned(w: Width, vector: Expr): Expr {
     return w === 64 ? vector : op('i64', I64.shl, vector, i64(64 - w))
   }
-  #arithmetic(w: Width, a: Val, b: Val, z: Val, vector: Expr): void {
+  protected arithmetic(w: Width, a: Val, b: Val, z: Val, vector: Expr): void {
     this.setWord64(STATE.flagCarries, this.#aligned(w, vector))
     this.setWord64(STATE.flagResult, E(this.sext(w, z)))
     this.setWord64(STATE.flagFixes, E(this.and(this.xor(this.xor(a, b), z), this.const(16))))
@@ -600,11 +620,11 @@ export class Emit implements Vocabulary {
   flagsOfAdd(w: Width, a: Val, b: Val, z: Val): void {
     // Carry out of each bit: both set, or one set and the sum bit clear.
     const vector = this.or(this.and(a, b), this.and(this.or(a, b), this.not(z)))
-    this.#arithmetic(w, a, b, z, E(vector))
+    this.arithmetic(w, a, b, z, E(vector))
   }
   flagsOfSub(w: Width, a: Val, b: Val, z: Val): void {
     const vector = this.or(this.and(this.not(a), b), this.and(this.not(this.xor(a, b)), z))
-    this.#arithmetic(w, a, b, z, E(vector))
+    this.arithmetic(w, a, b, z, E(vector))
   }
   flagsOfLogic(w: Width, z: Val): void {
     this.setWord64(STATE.flagCarries, i64(0))
@@ -612,7 +632,7 @@ export class Emit implements Vocabulary {
     this.setWord64(STATE.flagFixes, i64(0))
   }
   flagsOfResult(w: Width, z: Val, af: Bool, cf: Bool, of: Bool): void {
-    this.setWord64(STATE.flagCarries, this.#carries(cf, of))
+    this.setWord64(STATE.flagCarries, this.carriesOf(cf, of))
     this.setWord64(STATE.flagResult, E(this.sext(w, z)))
     this.setWord64(STATE.flagFixes, E(this.shl(this.word(af), this.const(4))))
   }
@@ -649,16 +669,16 @@ export class Emit implements Vocabulary {
   }
 
   stackPointer(): Val {
-    const rsp = this.#field('gpr', 4)
-    return V(this.#fix(this.long ? rsp : op('i64', I64.and, rsp, this.word64(STATE.stackMask))))
+    const rsp = this.reg(4, 64)
+    return this.long ? rsp : V(this.fix(op('i64', I64.and, E(rsp), this.word64(STATE.stackMask))))
   }
   setStackPointer(v: Val): void {
     if (this.long) {
       this.setReg(4, 64, v)
       return
     }
-    const mask = this.#fix(this.word64(STATE.stackMask))
-    const kept = op('i64', I64.and, this.#field('gpr', 4), op('i64', I64.xor, mask, i64(-1)))
+    const mask = this.fix(this.word64(STATE.stackMask))
+    const kept = op('i64', I64.and, E(this.reg(4, 64)), op('i64', I64.xor, mask, i64(-1)))
     this.setReg(4, 64, V(op('i64', I64.or, kept, op('i64', I64.and, E(v), mask))))
   }
   #stackAddress(w: Width, pointer: Val, write: boolean): Expr {
@@ -670,38 +690,43 @@ export class Emit implements Vocabulary {
     return this.load(w, V(this.#stackAddress(w, pointer, false)))
   }
   stackStore(w: Width, pointer: Val, v: Val): void {
-    const value = this.#fix(E(v))
+    const value = this.fix(E(v))
     this.store(w, V(this.#stackAddress(w, pointer, true)), V(value))
   }
   /** Linear address of segment:offset, checked. */
   segmented(segment: Expr, offset: Expr, size: Expr, write: boolean | Expr): Expr {
     const flag = typeof write === 'boolean' ? i32(write ? 1 : 0) : write
-    const linear = this.#fix(
-      this.f.call(this.#core.segmentAddress, 'i64', this.#state, segment, offset, size, flag),
+    const linear = this.fix(
+      this.f.call(this.core.segmentAddress, 'i64', this.#state, segment, offset, size, flag),
     )
-    this.#raiseIf(op('i32', I64.eq, linear, i64(-1)))
+    this.raiseIf(op('i32', I64.eq, linear, i64(-1)))
     return linear
   }
 
   nextRip(): Val {
-    return V(this.#fix(this.#ripAfter(i64(0))))
+    return V(this.fix(this.#ripAfter(i64(0))))
   }
   /** Instruction pointer after this instruction, plus something: relative to the code segment outside 64-bit code. */
   #ripAfter(more: Expr): Expr {
-    const offset = extendU(add32(this.#field16(UOP.pageOffset), load32(1, this.#uop, UOP.length)))
+    const offset = extendU(add32(this.field(UOP.pageOffset, 2), this.field(UOP.length, 1)))
     const next = op('i64', I64.add, op('i64', I64.add, this.#page, offset), more)
     if (this.long) return next
     const mask = this.#width === 16 ? 0xffffn : 0xffffffffn
-    return op('i64', I64.and, op('i64', I64.sub, next, this.#field('segBase', SEGMENT.CS)), i64(mask))
+    return op(
+      'i64',
+      I64.and,
+      op('i64', I64.sub, next, this.word64(STATE.segBase + SEGMENT.CS * 8)),
+      i64(mask),
+    )
   }
   branchTarget(): Val {
-    return V(this.#ripAfter(op('i64', EXTEND_S, load32(4, this.#uop, UOP.displacement))))
+    return V(this.#ripAfter(this.displacement()))
   }
   jump(target: Val): void {
     if (this.#place.kind === 'function') {
       const linear = this.long
         ? E(target)
-        : extendU(wrap(op('i64', I64.add, E(target), this.#field('segBase', SEGMENT.CS))))
+        : extendU(wrap(op('i64', I64.add, E(target), this.word64(STATE.segBase + SEGMENT.CS * 8))))
       this.setWord64(STATE.rip, linear)
       this.f.return(i32(OUTCOME.jump))
       return
@@ -717,7 +742,7 @@ export class Emit implements Vocabulary {
     const { f } = this
     const { fuel, target, next, jumpLink } = this.#place
     // A known target on the same page is gone to at once while there is fuel.
-    const link = this.#fix(load32(4, this.#uop, UOP.link))
+    const link = this.fix(load32(4, this.#uop, UOP.link))
     f.set(fuel, op('i32', I32.sub, f.get(fuel, 'i32'), i32(1)))
     f.if(
       op('i32', I32.and, op('i32', I32.ne, link, i32(0)), op('i32', 0x4a, f.get(fuel, 'i32'), i32(0))),
@@ -737,41 +762,41 @@ export class Emit implements Vocabulary {
     const { fuel, next, jump, target } = this.#place
     this.f.set(fuel, op('i32', I32.sub, this.f.get(fuel, 'i32'), i32(1)))
     this.f.brIf(op('i32', 0x4a, this.f.get(fuel, 'i32'), i32(0)), next)
-    this.f.set(target, op('i64', I64.add, this.#page, extendU(this.#field16(UOP.pageOffset))))
+    this.f.set(target, op('i64', I64.add, this.#page, extendU(this.field(UOP.pageOffset, 2))))
     this.f.br(jump)
   }
 
   /** Upwards, within a page of plain memory on either side that the TLB knows; of a pattern only bytes that are all alike. */
   atOnce(w: Width, what: 'move' | 'store'): Val {
-    if (!this.long || this.#facts.addressSize !== 64) return this.const(0)
+    if (!this.long || this.facts.addressSize !== 64) return this.const(0)
     const { f } = this
     const shift = Math.log2(w / 8)
-    const done = this.#variable(i64(0))
+    const done = this.variable(i64(0))
     const room = (address: Expr): Expr =>
       op('i64', I64.shrU, op('i64', I64.sub, i64(4096), op('i64', I64.and, address, i64(4095))), i64(shift))
     const least = (a: Expr, b: Expr): Expr => op('i64', SELECT, a, b, op('i32', I64.ltU, a, b))
     f.block((no) => {
       const downwards = and32(load32(4, this.#state, STATE.systemFlags), i32(DIRECTION))
       f.brIf(downwards, no)
-      const to = this.#fix(E(this.destinationAddress()))
+      const to = this.fix(E(this.destinationAddress()))
       const entry = this.#entry(to)
       f.brIf(this.#misses(entry, TLB_ENTRY.writeTag, to, 1), no)
-      const target = this.#fix(this.#hostHit(entry, to))
-      let count = this.#fix(least(E(this.addressReg(1)), room(to)))
+      const target = this.fix(this.#hostHit(entry, to))
+      let count = this.fix(least(E(this.addressReg(1)), room(to)))
       if (what === 'move') {
-        const from = this.#fix(E(this.sourceAddress()))
+        const from = this.fix(E(this.sourceAddress()))
         const other = this.#entry(from)
         f.brIf(this.#misses(other, TLB_ENTRY.readTag, from, 1), no)
-        count = this.#fix(least(count, room(from)))
+        count = this.fix(least(count, room(from)))
         f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
-        const bytes = this.#fix(wrap(op('i64', I64.shl, count, i64(shift))))
-        const source = this.#fix(this.#hostHit(other, from))
+        const bytes = this.fix(wrap(op('i64', I64.shl, count, i64(shift))))
+        const source = this.fix(this.#hostHit(other, from))
         // A target a little above its source repeats what was just stored.
         f.brIf(op('i32', I32_LT_U, op('i32', I32.sub, target, source), bytes), no)
         f.copy(target, source, bytes)
       } else {
         f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
-        const value = this.#fix(E(this.reg(0, w)))
+        const value = this.fix(E(this.reg(0, w)))
         const byte = op('i64', I64.and, value, i64(255))
         const alike = 0x0101_0101_0101_0101n & ((1n << BigInt(w)) - 1n)
         if (w > 8) f.brIf(op('i32', I64.ne, op('i64', I64.mul, byte, i64(alike)), value), no)
@@ -783,33 +808,28 @@ export class Emit implements Vocabulary {
   }
 
   addressReg(n: number): Val {
-    const size = this.#facts.addressSize
+    const size = this.facts.addressSize
     return this.reg(n, size)
   }
   setAddressReg(n: number, v: Val): void {
-    const size = this.#facts.addressSize
+    const size = this.facts.addressSize
     this.setReg(n, size, this.zext(size, v))
   }
   sourceAddress(): Val {
     const offset = this.addressReg(6)
     if (this.long) {
       // `base` holds the offset of the segment base in the state block.
-      const segment = load64(8, add32(this.#state, this.#field16(UOP.base)))
-      return V(this.#fix(op('i64', I64.add, segment, E(offset))))
+      const segment = this.wordAt(this.field(UOP.base, 2))
+      return V(this.fix(op('i64', I64.add, segment, E(offset))))
     }
-    return V(this.segmented(this.#field16(UOP.operand[0]), E(offset), load32(1, this.#uop, UOP.scale), false))
+    return V(this.segmented(this.field(UOP.operand[0], 2), E(offset), this.field(UOP.scale, 1), false))
   }
   destinationAddress(): Val {
     const offset = this.addressReg(7)
     if (this.long) return offset
     // Reading forms check for reading only; a destination that is compared is in ES all the same.
     return V(
-      this.segmented(
-        i32(SEGMENT.ES),
-        E(offset),
-        load32(1, this.#uop, UOP.scale),
-        this.#field16(UOP.operand[1]),
-      ),
+      this.segmented(i32(SEGMENT.ES), E(offset), this.field(UOP.scale, 1), this.field(UOP.operand[1], 2)),
     )
   }
 }

@@ -110,14 +110,127 @@ export const v128 = (bytes: Uint8Array): Expr => ({
   aux: 0,
   bytes,
 })
-/** Any operator by its opcode. */
-export const op = (type: Type, opcode: number, ...args: Expr[]): Expr => ({
-  type,
-  op: opcode,
-  args,
-  imm: 0,
-  aux: 0,
-})
+/** Any operator by its opcode; integer operators on constants are done here. */
+export function op(type: Type, opcode: number, ...args: Expr[]): Expr {
+  const [a, b] = args
+  if (b?.op === CONST && args.length === 2 && (b.type === 'i64' || b.type === 'i32')) {
+    const folded = a!.op === CONST ? foldConstants(opcode, a!, b) : foldIdentity(opcode, a!, b)
+    if (folded !== undefined) return folded
+  } else if (a?.op === CONST && args.length === 2 && COMMUTES.has(opcode)) return op(type, opcode, b!, a)
+  else if (a?.op === CONST && args.length === 1 && (a.type === 'i64' || a.type === 'i32')) {
+    const folded = foldUnary(opcode, a)
+    if (folded !== undefined) return folded
+  } else if (opcode === SELECT && args[2]!.op === CONST) return args[2]!.imm === 0 ? b! : a!
+  return { type, op: opcode, args, imm: 0, aux: 0 }
+}
+
+const SELECT = 0x1b
+const COMMUTES = new Set([0x7c, 0x7e, 0x83, 0x84, 0x85, 0x6a, 0x6c, 0x71, 0x72, 0x73])
+function foldConstants(opcode: number, a: Expr, b: Expr): Expr | undefined {
+  if (a.type === 'i64') {
+    const [x, y] = [a.imm as bigint, b.imm as bigint]
+    const [ux, uy] = [BigInt.asUintN(64, x), BigInt.asUintN(64, y)]
+    switch (opcode) {
+      case 0x51:
+        return i32(x === y ? 1 : 0)
+      case 0x52:
+        return i32(x === y ? 0 : 1)
+      case 0x53:
+        return i32(x < y ? 1 : 0)
+      case 0x54:
+        return i32(ux < uy ? 1 : 0)
+      case 0x7c:
+        return i64(x + y)
+      case 0x7d:
+        return i64(x - y)
+      case 0x7e:
+        return i64(x * y)
+      case 0x83:
+        return i64(x & y)
+      case 0x84:
+        return i64(x | y)
+      case 0x85:
+        return i64(x ^ y)
+      case 0x86:
+        return i64(x << (uy & 63n))
+      case 0x87:
+        return i64(x >> (uy & 63n))
+      case 0x88:
+        return i64(ux >> (uy & 63n))
+    }
+    return undefined
+  }
+  const [x, y] = [a.imm as number, b.imm as number]
+  switch (opcode) {
+    case 0x46:
+      return i32(x === y ? 1 : 0)
+    case 0x47:
+      return i32(x === y ? 0 : 1)
+    case 0x4b:
+      return i32(x >>> 0 > y >>> 0 ? 1 : 0)
+    case 0x6a:
+      return i32(x + y)
+    case 0x6b:
+      return i32(x - y)
+    case 0x6c:
+      return i32(Math.imul(x, y))
+    case 0x71:
+      return i32(x & y)
+    case 0x72:
+      return i32(x | y)
+    case 0x73:
+      return i32(x ^ y)
+    case 0x74:
+      return i32(x << y)
+    case 0x76:
+      return i32(x >>> y)
+  }
+  return undefined
+}
+/** Operations with a constant that change nothing. */
+function foldIdentity(opcode: number, a: Expr, b: Expr): Expr | undefined {
+  const zero = b.imm === 0n || b.imm === 0
+  switch (opcode) {
+    case 0x7c:
+    case 0x7d:
+    case 0x84:
+    case 0x85:
+    case 0x86:
+    case 0x87:
+    case 0x88:
+    case 0x89:
+    case 0x6a:
+    case 0x6b:
+    case 0x72:
+    case 0x73:
+    case 0x74:
+    case 0x76: // biome-ignore format: opcodes
+      return zero ? a : undefined
+    case 0x83:
+    case 0x71:
+      return b.imm === -1n || b.imm === -1 ? a : undefined
+  }
+  return undefined
+}
+function foldUnary(opcode: number, a: Expr): Expr | undefined {
+  switch (opcode) {
+    case 0x45:
+      return i32(a.imm === 0 ? 1 : 0)
+    case 0x50:
+      return i32(a.imm === 0n ? 1 : 0)
+    case 0xa7:
+      return i32(Number(BigInt.asIntN(32, a.imm as bigint)))
+    case 0xac:
+      return i64(a.imm as number)
+    case 0xad:
+      return i64((a.imm as number) >>> 0)
+    case 0xc2:
+    case 0xc3:
+    case 0xc4:
+      return a.type === 'i64' ? i64(BigInt.asIntN(8 << (opcode - 0xc2), a.imm as bigint)) : undefined
+  }
+  return undefined
+}
 /** A SIMD operator (prefix 0xfd). */
 export const simd = (type: Type, opcode: number, ...args: Expr[]): Expr =>
   op(type, 0xfd0000 + opcode, ...args)
@@ -185,7 +298,7 @@ export interface FunctionType {
 
 /** Writes one function's body. */
 export class FunctionWriter {
-  readonly code = new Bytes()
+  code = new Bytes()
   readonly type: FunctionType
   readonly #locals: Type[] = []
   readonly #free = new Map<Type, number[]>()
@@ -285,6 +398,18 @@ export class FunctionWriter {
     for (const b of [0xfe, 0x03, 0x00]) this.code.u8(b)
   }
 
+  /** Code that `append` puts where it belongs. */
+  detour(write: () => void): Bytes {
+    const before = this.code
+    this.code = new Bytes()
+    write()
+    const written = this.code
+    this.code = before
+    return written
+  }
+  append(written: Bytes): void {
+    this.code.append(written.data.subarray(0, written.length))
+  }
   block(body: (label: Label) => void): void {
     this.#nest(0x02, body)
   }

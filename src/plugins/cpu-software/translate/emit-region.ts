@@ -1,0 +1,423 @@
+/**
+ * The reading of an instruction inside a region: registers and flags are locals, operands and displacements are
+ * constants, and whatever cannot go on leaves the region before the instruction has done anything; the interpreter
+ * then executes it.
+ *
+ * Flags are kept as the operands and the result that they come from, and made into values only where those are used.
+ */
+import { type CoreFunctions, Emit, type HandlerFacts, type OpenStore } from '../read/emit.ts'
+import type { Bool, Condition, Flag, Operand, Val, Vocabulary, Width } from '../read/vocabulary.ts'
+import { LAZY, STATE, UOP } from '../state.ts'
+import { CONST, type Expr, type FunctionWriter, i32, i64, type Label, op } from '../wasm/encoder.ts'
+import { add, and, eqz, leU, ltU, mul, or, shl, shr, sub, wrap, xor } from '../wasm/operators.ts'
+import { type FlagUse, WANTED, type Wanted } from './flags.ts'
+
+/** Functions of the core that regions import. */
+export interface RegionFunctions extends CoreFunctions {
+  /** (state, linear page) → host address of the page to fetch from. */
+  readonly regionPage: number
+}
+
+/** What the flags are at some point of the code. */
+export type FlagForm =
+  /** The three words. */
+  | { readonly kind: 'words' }
+  /** The three words or what the lazy locals say: right when the region is left, of no other use. */
+  | { readonly kind: 'unknown' }
+  /** The lazy locals, in a way that is known. */
+  | { readonly kind: 'lazy'; readonly way: number; readonly width: Width; readonly carriedIn: boolean }
+
+/** What all instructions of a region share. */
+export interface RegionFrame {
+  readonly f: FunctionWriter
+  readonly core: RegionFunctions
+  readonly state: Expr
+  readonly tlb: Expr
+  /** Locals of RAX..R15. */
+  readonly gpr: readonly number[]
+  /** Linear address of the job's first page. */
+  readonly origin: Expr
+  readonly flagResult: number
+  readonly flagCarries: number
+  readonly flagFixes: number
+  readonly lazyKind: number
+  readonly lazyA: number
+  readonly lazyB: number
+  readonly lazyZ: number
+  /** Where the region is left: to this address, 1 in `interpret` if its instruction must be interpreted. */
+  readonly rip: number
+  readonly interpret: number
+  readonly exit: () => Label
+  flags: FlagForm
+  /** Registers that the region reads or writes; those that it writes. */
+  usedRegisters: number
+  writtenRegisters: number
+}
+
+const V = (e: Expr): Val => e as unknown as Val
+const B = (e: Expr): Bool => e as unknown as Bool
+const E = (v: Val | Bool): Expr => v as unknown as Expr
+const signExtend = (w: Width, e: Expr): Expr =>
+  w === 64 ? e : op('i64', { 8: 0xc2, 16: 0xc3, 32: 0xc4 }[w], e)
+const bitOf = (e: Expr, index: number): Expr => op('i32', 0x71, wrap(shr(e, i64(index))), i32(1))
+const xor32 = (a: Expr, b: Expr): Expr => op('i32', 0x73, a, b)
+const or32 = (a: Expr, b: Expr): Expr => op('i32', 0x72, a, b)
+const lowMask = (w: Width): Expr => i64((1n << BigInt(w)) - 1n)
+const GPR_END = STATE.gpr + 16 * 8
+
+export interface RegionInstruction {
+  readonly uop: DataView
+  /** Linear distance of the instruction, and of the one behind it, from the origin. */
+  readonly from: number
+  readonly behind: number
+  readonly facts: HandlerFacts
+  readonly key: string
+  readonly width: Width
+  readonly use: FlagUse
+  readonly wanted: Wanted
+  /** The address that the micro-op before made. */
+  readonly address: Expr | undefined
+  /** Goes to the block of a taken branch; to an address known only now. */
+  readonly branch: () => void
+  readonly jump: (target: Expr) => void
+}
+
+export class EmitRegion extends Emit {
+  readonly #frame: RegionFrame
+  readonly #i: RegionInstruction
+  protected override readonly refusesSplits = true
+  /** Depth of conditions in which a change of flags is not the only possibility. */
+  #conditions = 0
+
+  constructor(frame: RegionFrame, instruction: RegionInstruction) {
+    const locals = { state: frame.state, uop: i32(0), page: i64(0), tlb: frame.tlb }
+    super(frame.f, locals, frame.core, { kind: 'function' }, instruction.facts)
+    this.#frame = frame
+    this.#i = instruction
+  }
+
+  /** Writes the instruction; falling out of its end is going on behind it. */
+  run(run: (s: Vocabulary) => void): void {
+    const { use, wanted, facts } = this.#i
+    if (use.conditional && wanted > WANTED.nothing) this.flagsToWords()
+    if (facts.locked)
+      this.f.loop((retry) => {
+        this.retry = retry
+        run(this)
+      })
+    else run(this)
+    this.done()
+  }
+  done(): void {
+    for (const { local, type } of this.temporaries) this.f.release(local, type)
+  }
+
+  // The micro-op
+
+  protected override field(offset: number, size: 1 | 2 | 4): Expr {
+    const { uop } = this.#i
+    if (size === 1) return i32(uop.getUint8(offset))
+    return i32(size === 2 ? uop.getUint16(offset, true) : uop.getInt32(offset, true))
+  }
+  protected override immediate64(): Expr {
+    return i64(this.#i.uop.getBigInt64(UOP.immediate64, true))
+  }
+  protected override displacement(): Expr {
+    return i64(this.#i.uop.getInt32(UOP.displacement, true))
+  }
+
+  // The state block
+
+  protected override wordAt(offset: Expr): Expr {
+    return this.word64(offset.imm as number)
+  }
+  override word64(offset: number): Expr {
+    const { f } = this
+    const frame = this.#frame
+    if (offset >= STATE.gpr && offset < GPR_END) return f.get(this.#gpr((offset - STATE.gpr) / 8), 'i64')
+    switch (offset) {
+      case STATE.zero:
+        return i64(0)
+      case STATE.page:
+        return add(frame.origin, i64(this.#i.from - this.#i.uop.getUint16(UOP.pageOffset, true)))
+      case STATE.tmpAddress:
+        return this.#i.address ?? i64(0)
+      case STATE.flagResult:
+        return f.get(frame.flagResult, 'i64')
+      case STATE.flagCarries:
+        return f.get(frame.flagCarries, 'i64')
+      case STATE.flagFixes:
+        return f.get(frame.flagFixes, 'i64')
+    }
+    return super.word64(offset)
+  }
+  override setWord64(offset: number, v: Expr): void {
+    const frame = this.#frame
+    switch (offset) {
+      case STATE.flagResult:
+        this.f.set(frame.flagResult, v)
+        break
+      case STATE.flagCarries:
+        this.f.set(frame.flagCarries, v)
+        break
+      case STATE.flagFixes:
+        this.f.set(frame.flagFixes, v)
+        break
+      default:
+        super.setWord64(offset, v)
+    }
+  }
+  #gpr(n: number): number {
+    this.#frame.usedRegisters |= 1 << n
+    return this.#frame.gpr[n]!
+  }
+  #part(n: number, high: boolean, w: Width): Expr {
+    const whole = this.f.get(this.#gpr(n), 'i64')
+    const shifted = high ? shr(whole, i64(8)) : whole
+    if (w === 64) return shifted
+    return w === 32 ? op('i64', 0xad, wrap(shifted)) : and(shifted, lowMask(w))
+  }
+  #setPart(n: number, high: boolean, w: Width, v: Expr): void {
+    const local = this.#gpr(n)
+    this.#frame.writtenRegisters |= 1 << n
+    if (w >= 32) {
+      this.f.set(local, v)
+      return
+    }
+    const mask = ((1n << BigInt(w)) - 1n) << (high ? 8n : 0n)
+    const kept = and(this.f.get(local, 'i64'), i64(~mask))
+    const low = and(v, lowMask(w))
+    this.f.set(local, or(kept, high ? shl(low, i64(8)) : low))
+  }
+  protected override readRegister(o: Operand, w: Width): Expr {
+    const offset = this.#i.uop.getUint16(UOP.operand[o], true) - STATE.gpr
+    return this.#part(offset >> 3, (offset & 1) === 1, w)
+  }
+  protected override writeRegister(o: Operand, w: Width, v: Expr): void {
+    const offset = this.#i.uop.getUint16(UOP.operand[o], true) - STATE.gpr
+    this.#setPart(offset >> 3, (offset & 1) === 1, w, v)
+  }
+  override reg(n: number, w: Width): Val {
+    return V(this.fix(this.#part(n, false, w)))
+  }
+  override setReg(n: number, w: Width, v: Val): void {
+    this.#setPart(n, false, w, E(v))
+  }
+
+  // Control
+
+  /** Leaves before this instruction. */
+  protected override leave(): void {
+    const { f } = this
+    const frame = this.#frame
+    f.set(frame.interpret, i32(1))
+    this.leaveTo(add(frame.origin, i64(this.#i.from)))
+  }
+  /** Leaves for an address, with the flags as they are here. */
+  leaveTo(rip: Expr): void {
+    this.f.set(this.#frame.rip, rip)
+    settleKind(this.#frame)
+    this.f.br(this.#frame.exit())
+  }
+  protected override raiseIf(condition: Expr): void {
+    this.f.if(condition, () => this.leave())
+  }
+  override fault(): void {
+    this.leave()
+  }
+  override raise(): void {
+    this.leave()
+  }
+  override assist(): void {
+    this.leave()
+  }
+  override when(b: Bool, then: () => void, otherwise?: () => void): void {
+    const condition = E(b)
+    if (condition.op === CONST) {
+      if (condition.imm !== 0) then()
+      else otherwise?.()
+      return
+    }
+    this.#conditions++
+    super.when(b, then, otherwise)
+    this.#conditions--
+  }
+  override nextRip(): Val {
+    return V(this.fix(add(this.#frame.origin, i64(this.#i.behind))))
+  }
+  override branchTarget(): Val {
+    return V(add(this.#frame.origin, add(i64(this.#i.behind), this.displacement())))
+  }
+  override jump(target: Val): void {
+    this.#i.jump(E(target))
+  }
+  override branch(): void {
+    this.#i.branch()
+  }
+  override again(): void {
+    throw new Error('a repeated instruction is not translated')
+  }
+  override commitStore(_opened: OpenStore): void {}
+
+  // Arithmetic that the interpreter calls functions for
+
+  override mulHighU = (a: Val, b: Val): Val => V(this.#highProduct(E(a), E(b)))
+  override mulHighS = (a: Val, b: Val): Val => {
+    const [x, y] = [this.fix(E(a)), this.fix(E(b))]
+    const high = this.#highProduct(x, y)
+    const sign = (v: Expr) => op('i64', 0x87, v, i64(63))
+    return V(sub(sub(high, and(sign(x), y)), and(sign(y), x)))
+  }
+  #highProduct(x: Expr, y: Expr): Expr {
+    const low = i64(0xffff_ffffn)
+    const [a, b] = [this.fix(x), this.fix(y)]
+    const [al, ah, bl, bh] = [a, b].flatMap((v) => [this.fix(and(v, low)), this.fix(shr(v, i64(32)))]) as [
+      Expr,
+      Expr,
+      Expr,
+      Expr,
+    ]
+    const t = this.fix(add(mul(ah, bl), shr(mul(al, bl), i64(32))))
+    const u = this.fix(add(and(t, low), mul(al, bh)))
+    return this.fix(add(add(mul(ah, bh), shr(t, i64(32))), shr(u, i64(32))))
+  }
+
+  // Flags
+
+  #lazy(way: number, width: Width, a: Expr | undefined, b: Expr | undefined, z: Expr): void {
+    const frame = this.#frame
+    const { f } = this
+    if (a !== undefined) f.set(frame.lazyA, a)
+    if (b !== undefined) f.set(frame.lazyB, b)
+    f.set(frame.lazyZ, z)
+    frame.flags = { kind: 'lazy', way, width, carriedIn: /^(ADC|SBB)$/.test(this.#i.key) }
+  }
+  override flagsOfAdd(w: Width, a: Val, b: Val, z: Val): void {
+    if (this.#i.wanted === WANTED.nothing) return
+    if (this.#conditions > 0) super.flagsOfAdd(w, a, b, z)
+    else this.#lazy(LAZY.add, w, E(a), E(b), E(z))
+  }
+  override flagsOfSub(w: Width, a: Val, b: Val, z: Val): void {
+    if (this.#i.wanted === WANTED.nothing) return
+    if (this.#conditions > 0) super.flagsOfSub(w, a, b, z)
+    else this.#lazy(LAZY.sub, w, E(a), E(b), E(z))
+  }
+  override flagsOfLogic(w: Width, z: Val): void {
+    if (this.#i.wanted === WANTED.nothing) return
+    if (this.#conditions > 0) super.flagsOfLogic(w, z)
+    else this.#lazy(LAZY.logic, w, undefined, undefined, E(z))
+  }
+  override flagsOfResult(w: Width, z: Val, af: Bool, cf: Bool, of: Bool): void {
+    if (this.#i.wanted === WANTED.nothing) return
+    if (this.#conditions > 0) {
+      super.flagsOfResult(w, z, af, cf, of)
+      return
+    }
+    const bits = or32(or32(E(cf), op('i32', 0x74, E(of), i32(1))), op('i32', 0x74, E(af), i32(2)))
+    this.#lazy(LAZY.result, w, op('i64', 0xad, bits), undefined, E(z))
+  }
+  override setFlags(flags: Partial<Record<Flag, Bool>>): void {
+    if (this.#i.wanted === WANTED.nothing) return
+    const isAll = Object.keys(flags).length === 6
+    if (this.#conditions === 0) {
+      if (isAll) setWords(this.#frame)
+      else this.flagsToWords()
+    }
+    super.setFlags(flags)
+  }
+  /** Makes the three words true. */
+  flagsToWords(): void {
+    const frame = this.#frame
+    const { flags } = frame
+    if (flags.kind === 'words') return
+    if (flags.kind === 'unknown') throw new Error('flags are wanted where they are not known')
+    const [a, b, z] = this.#operands()
+    const w = flags.width
+    setWords(frame)
+    if (flags.way === LAZY.add) super.flagsOfAdd(w, V(a), V(b), V(z))
+    else if (flags.way === LAZY.sub) super.flagsOfSub(w, V(a), V(b), V(z))
+    else if (flags.way === LAZY.logic) super.flagsOfLogic(w, V(z))
+    else super.flagsOfResult(w, V(z), B(bitOf(a, 2)), B(this.fix(bitOf(a, 0))), B(this.fix(bitOf(a, 1))))
+  }
+  #operands(): readonly [a: Expr, b: Expr, z: Expr] {
+    const { lazyA, lazyB, lazyZ } = this.#frame
+    return [this.f.get(lazyA, 'i64'), this.f.get(lazyB, 'i64'), this.f.get(lazyZ, 'i64')]
+  }
+  override flag(name: Flag): Bool {
+    const { flags } = this.#frame
+    if (flags.kind === 'words') return super.flag(name)
+    if (flags.kind === 'unknown') {
+      // Only where nobody wants what is made of it.
+      if (this.#i.wanted === WANTED.nothing) return B(i32(0))
+      throw new Error('a flag is wanted where it is not known')
+    }
+    return B(this.fix(this.#flagOf(name, flags)))
+  }
+  #flagOf(name: Flag, { way, width, carriedIn }: FlagForm & { kind: 'lazy' }): Expr {
+    const [a, b, z] = this.#operands()
+    const top = width - 1
+    const not = (e: Expr) => xor(e, i64(-1))
+    switch (name) {
+      case 'ZF':
+        return eqz(z)
+      case 'SF':
+        return bitOf(z, top)
+      case 'PF':
+        return xor32(op('i32', 0x71, wrap(op('i64', 0x7b, and(z, i64(255)))), i32(1)), i32(1))
+      case 'CF':
+        if (way === LAZY.logic) return i32(0)
+        if (way === LAZY.result) return bitOf(a, 0)
+        if (!carriedIn) return way === LAZY.add ? ltU(z, a) : ltU(a, b)
+        return way === LAZY.add
+          ? bitOf(or(and(a, b), and(or(a, b), not(z))), top)
+          : bitOf(or(and(not(a), b), and(not(xor(a, b)), z)), top)
+      case 'OF':
+        if (way === LAZY.logic) return i32(0)
+        if (way === LAZY.result) return bitOf(a, 1)
+        return bitOf(way === LAZY.add ? and(xor(a, z), xor(b, z)) : and(xor(a, b), xor(a, z)), top)
+      case 'AF':
+        if (way === LAZY.logic) return i32(0)
+        if (way === LAZY.result) return bitOf(a, 2)
+        return bitOf(xor(xor(a, b), z), 4)
+    }
+  }
+  override condition(cc: Condition): Bool {
+    const fused = this.#fused(cc)
+    return fused === undefined ? super.condition(cc) : B(this.fix(fused))
+  }
+  /** Comparisons of the operands themselves. */
+  #fused(cc: Condition): Expr | undefined {
+    const { flags } = this.#frame
+    if (flags.kind !== 'lazy') return undefined
+    const [a, b, z] = this.#operands()
+    const { way, width } = flags
+    const negative = cc !== 'NO' && /^(N|AE$|A$|GE$|G$)/.test(cc)
+    const positive = { AE: 'B', A: 'BE', GE: 'L', G: 'LE' }[cc as string] ?? cc.replace(/^N/, '')
+    const answer = (e: Expr) => (negative ? op('i32', 0x45, e) : e)
+    if (positive === 'E') return answer(eqz(z))
+    if (way === LAZY.sub && !flags.carriedIn) {
+      const [sa, sb] = [signExtend(width, a), signExtend(width, b)]
+      if (positive === 'B') return answer(ltU(a, b))
+      if (positive === 'BE') return answer(leU(a, b))
+      if (positive === 'L') return answer(op('i32', 0x53, sa, sb))
+      if (positive === 'LE') return answer(op('i32', 0x57, sa, sb))
+    }
+    if (way === LAZY.logic) {
+      if (positive === 'BE') return answer(eqz(z))
+      if (positive === 'L' || positive === 'S') return answer(op('i32', 0x53, signExtend(width, z), i64(0)))
+      if (positive === 'LE') return answer(op('i32', 0x57, signExtend(width, z), i64(0)))
+    }
+    return undefined
+  }
+}
+
+function setWords(frame: RegionFrame): void {
+  frame.f.set(frame.lazyKind, i32(0))
+  frame.flags = { kind: 'words' }
+}
+/** Says in the lazy locals what the flags are now; `frame.flags` stays. */
+export function settleKind(frame: RegionFrame): void {
+  const { flags, f } = frame
+  if (flags.kind !== 'lazy') return
+  f.set(frame.lazyKind, i32(flags.way * 4 + Math.log2(flags.width / 8) + 1))
+}

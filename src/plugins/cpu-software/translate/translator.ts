@@ -1,0 +1,230 @@
+/**
+ * The translator of one vCPU: has regions made of what became hot, enters them into the code, and takes them out when
+ * their code is written, when decoded code is dropped, or to make room.
+ */
+import { PAGE_SIZE } from '../../../base/machine-memory.ts'
+import { FIRST_REGION_SLOT, REGION_SLOTS } from '../core.ts'
+import type { Cpu } from '../cpu.ts'
+import { SPECIAL } from '../handlers.ts'
+import { ENTRY, UOP } from '../state.ts'
+import { type Collected, Collector } from './collect.ts'
+import { type CompiledRegion, type CompilerPort, compileRegion } from './compiler.ts'
+import { handlerNumber } from './control-flow.ts'
+import { flowOf, JOB_UOPS } from './job.ts'
+
+/** `off`: interpreter only. `forced`: all 64-bit code, before it runs for the first time; for tests. */
+export const TRANSLATION_MODES = ['off', 'normal', 'forced'] as const
+export type TranslationMode = (typeof TRANSLATION_MODES)[number]
+
+/** Samples after which a branch target is hot, and taken branches between two samples: prime, so that no loop keeps in step. */
+const HOT_AFTER = 12
+const SAMPLE_PERIOD = 61
+
+/** Host page → offset and length of each instruction there. */
+type Coverage = ReadonlyMap<number, readonly number[]>
+
+interface WantedRegion {
+  readonly collected: Collected
+  readonly covers: Coverage
+}
+interface LiveRegion {
+  readonly slot: number
+  /** Micro-ops that enter it, and what stands for them. */
+  readonly entries: { readonly uop: number; readonly entry: number }[]
+  readonly covers: Coverage
+}
+
+export interface Translation {
+  readonly mode: TranslationMode
+  /** To the thread that compiles; without one it is done here, at once. */
+  readonly port: CompilerPort | undefined
+}
+
+/** What regions import of the core. */
+export interface RegionImports {
+  readonly table: WebAssembly.Table
+  readonly functions: Readonly<Record<string, unknown>>
+}
+
+export class Translator {
+  readonly #cpu: Cpu
+  readonly #core: RegionImports
+  readonly #view: DataView
+  readonly #u8: Uint8Array
+  readonly #free: number[] = []
+  readonly #live = new Set<LiveRegion>()
+  readonly #byPage = new Map<number, Set<LiveRegion>>()
+  /** Asked for, not written since. */
+  readonly #pending = new Map<number, WantedRegion>()
+  readonly #port: CompilerPort | undefined
+  #nextId = 0
+  readonly mode: TranslationMode
+
+  constructor(cpu: Cpu, core: RegionImports, { mode, port }: Translation) {
+    this.#cpu = cpu
+    this.#core = core
+    this.mode = mode
+    this.#port = port
+    this.#view = cpu.state.view
+    this.#u8 = cpu.state.memory.u8
+    for (let n = REGION_SLOTS - 1; n >= 0; n--) this.#free.push(FIRST_REGION_SLOT + n)
+    cpu.state.setHalf('hotAfter', mode === 'off' ? 0 : mode === 'forced' ? 1 : HOT_AFTER)
+    cpu.state.setHalf('samplePeriod', mode === 'forced' ? 1 : SAMPLE_PERIOD)
+  }
+
+  /** The branch target in `rip` is hot. */
+  hot(): void {
+    const { state } = this.#cpu
+    if (state.half('mode') !== 0) return
+    const linear = state.word('rip')
+    if (this.mode === 'forced' && !this.#cpu.decodeForTranslation()) return
+    const collected = new Collector(state, linear, (page) => this.#cpu.translateForFetch(page)).collect(
+      linear,
+    )
+    if (collected === undefined || !this.#isWorthIt(collected)) return
+    this.#cpu.count('regionsWanted')
+    const wanted: WantedRegion = { collected, covers: coverage(collected) }
+    if (this.#port === undefined) {
+      this.#enter(wanted, compileRegion(collected.job))
+      return
+    }
+    const id = this.#nextId++
+    this.#pending.set(id, wanted)
+    this.#port.post({ id, job: collected.job })
+  }
+  /** Enters what has been compiled meanwhile. */
+  takeUp(): void {
+    const port = this.#port
+    if (port === undefined) return
+    for (;;) {
+      const answer = port.receive()
+      if (answer === undefined) return
+      const { id, compiled, error } = answer
+      const wanted = this.#pending.get(id)
+      this.#pending.delete(id)
+      if (compiled !== undefined && wanted !== undefined) this.#enter(wanted, compiled)
+      else if (error !== undefined) this.#cpu.host.log.error(`a region could not be translated: ${error}`)
+    }
+  }
+  /** Not if the interpreter has the first word anyway, or a region starts there already. */
+  #isWorthIt({ job, uops }: Collected): boolean {
+    if (flowOf(handlerNumber(job, 0)) === 'leave') return false
+    return this.#view.getUint16(uops[0]! + UOP.handler, true) !== SPECIAL.region
+  }
+
+  #enter({ collected, covers }: WantedRegion, { module, entries, bytes }: CompiledRegion): void {
+    const cpu = this.#cpu
+    const { hostPages, job, uops } = collected
+    const room = cpu.code.allocate(entries.length * ENTRY.size + hostPages.length * 8)
+    if (room === 0) return
+    if (this.#free.length === 0) this.#evict()
+    const slot = this.#free.pop()!
+    const instance = new WebAssembly.Instance(module, {
+      env: { memory: cpu.state.memory.memory },
+      core: this.#core.functions,
+    })
+    this.#core.table.set(slot, instance.exports['region'])
+    const view = this.#view
+    const pages = room + entries.length * ENTRY.size
+    hostPages.forEach((page, n) => {
+      view.setUint32(pages + n * 4, (page * PAGE_SIZE) >>> 0, true)
+      view.setInt32(pages + (hostPages.length + n) * 4, job.pages[n]!, true)
+    })
+    const region: LiveRegion = { slot, entries: [], covers }
+    entries.forEach(({ instruction, entry }, n) => {
+      const uop = uops[instruction]!
+      if (view.getUint16(uop + UOP.handler, true) === SPECIAL.region) return
+      const at = room + n * ENTRY.size
+      this.#u8.copyWithin(at, uop, uop + UOP.size)
+      this.#u8.copyWithin(at + UOP.size, uop, uop + UOP.size)
+      view.setUint16(at + UOP.size + UOP.handler, SPECIAL.goto, true)
+      view.setUint32(at + UOP.size + UOP.link, uop + UOP.size, true)
+      view.setUint32(at + ENTRY.slot, slot, true)
+      view.setUint32(at + ENTRY.entry, entry, true)
+      view.setUint32(at + ENTRY.uses, 0, true)
+      view.setUint32(at + ENTRY.pages, pages, true)
+      view.setUint16(uop + UOP.handler, SPECIAL.region, true)
+      view.setUint32(uop + UOP.link, at, true)
+      region.entries.push({ uop, entry: at })
+    })
+    this.#live.add(region)
+    for (const page of region.covers.keys()) {
+      const list = this.#byPage.get(page)
+      if (list === undefined) this.#byPage.set(page, new Set([region]))
+      else list.add(region)
+    }
+    cpu.count('regionsMade')
+    cpu.count('regionInstructions', uops.length)
+    cpu.count('regionBytes', bytes)
+    cpu.setCount('regionsLive', this.#live.size)
+  }
+
+  /** Bytes `from` up to `to` of a host page were written: regions with an instruction there go. */
+  written(hostPage: number, from: number, to: number): void {
+    for (const [id, { covers }] of this.#pending)
+      if (touches(covers, hostPage, from, to)) this.#pending.delete(id)
+    for (const region of this.#byPage.get(hostPage) ?? []) {
+      if (!touches(region.covers, hostPage, from, to)) continue
+      this.#drop(region)
+      this.#cpu.count('regionsWritten')
+    }
+  }
+  /** All micro-ops are gone. */
+  flush(): void {
+    this.#pending.clear()
+    for (const region of this.#live) this.#release(region)
+  }
+
+  #drop(region: LiveRegion): void {
+    const view = this.#view
+    for (const { uop, entry } of region.entries) {
+      // A dropped instruction stays dropped.
+      if (view.getUint16(uop + UOP.handler, true) !== SPECIAL.region) continue
+      if (view.getUint32(uop + UOP.link, true) === entry) this.#u8.copyWithin(uop, entry, entry + UOP.size)
+    }
+    this.#release(region)
+  }
+  #release(region: LiveRegion): void {
+    this.#core.table.set(region.slot, null)
+    this.#free.push(region.slot)
+    this.#live.delete(region)
+    for (const page of region.covers.keys()) this.#byPage.get(page)?.delete(region)
+    this.#cpu.setCount('regionsLive', this.#live.size)
+  }
+  /** Drops the half that was entered least since the last time. */
+  #evict(): void {
+    const uses = (region: LiveRegion) =>
+      region.entries.reduce((sum, { entry }) => sum + this.#view.getUint32(entry + ENTRY.uses, true), 0)
+    const order = [...this.#live].map((region) => [uses(region), region] as const).sort((a, b) => a[0] - b[0])
+    order.forEach(([, region], n) => {
+      if (n < order.length / 2) {
+        this.#drop(region)
+        this.#cpu.count('regionsEvicted')
+      } else for (const { entry } of region.entries) this.#view.setUint32(entry + ENTRY.uses, 0, true)
+    })
+  }
+}
+
+function touches(covers: Coverage, hostPage: number, from: number, to: number): boolean {
+  const parts = covers.get(hostPage)
+  if (parts === undefined) return false
+  for (let n = 0; n < parts.length; n += 2)
+    if (parts[n]! < to && parts[n]! + parts[n + 1]! > from) return true
+  return false
+}
+
+function coverage({ job, hostPages }: Collected): Map<number, number[]> {
+  const covers = new Map<number, number[]>()
+  const count = job.uops.length / JOB_UOPS.size
+  for (let n = 0; n < count; n++) {
+    const own = n * JOB_UOPS.size + JOB_UOPS.own
+    const page = hostPages[job.shape[n * 4]!]!
+    const parts = covers.get(page) ?? []
+    parts.push(
+      job.uops[own + UOP.pageOffset]! | (job.uops[own + UOP.pageOffset + 1]! << 8),
+      job.uops[own + UOP.length]!,
+    )
+    covers.set(page, parts)
+  }
+  return covers
+}
