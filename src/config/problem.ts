@@ -80,12 +80,13 @@ export class Problems {
       message: (...args: readonly unknown[]) => string
       hint?: string | ((...args: readonly unknown[]) => string | undefined)
     }
-    const hint = typeof row.hint === 'function' ? row.hint(...args) : row.hint
+    const shown = args.map((arg) => (typeof arg === 'string' ? readable(arg) : arg))
+    const hint = typeof row.hint === 'function' ? row.hint(...shown) : row.hint
     const { text, caret } = this.#source.excerpt(at)
     this.list.push({
       severity,
       code,
-      message: printable(row.message(...args)),
+      message: printable(row.message(...shown)),
       ...(hint ? { hint } : {}),
       ...this.#source.locate(at),
       near: this.#source.text.slice(at, Math.min(end, at + LONGEST_NEAR)),
@@ -95,6 +96,10 @@ export class Problems {
     })
   }
 }
+
+/** Text as a message quotes it: a hostile file has words of megabytes. */
+const readable = (text: string): string =>
+  text.length > LONGEST_NEAR ? `${text.slice(0, LONGEST_NEAR)}...` : text
 
 const MOST_PROBLEMS = 100
 const LONGEST_NEAR = 200

@@ -196,6 +196,12 @@ t.test('no settings of known keys end in anything but a configuration or a Confi
   t.pass()
 })
 
+t.test('a word of a megabyte is quoted by its beginning', async (t) => {
+  const long = 'x'.repeat(1 << 20)
+  for (const text of [`name="${long}`, `name="x"\ntype="${long}"`, `${long}=1`, `disk=["${long}=1"]`])
+    for (const { message } of checkDomain(text, 'x.cfg')) t.ok(message.length < 1000)
+})
+
 t.test('a check goes on after errors of syntax and leaves out what only they led to', (t) => {
   const text = 'name="x"\ntype=pvh\nkernel="/k\nmemory="512M"\nvcpu=2\non_crash="explode"\n'
   t.same(
