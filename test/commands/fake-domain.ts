@@ -49,6 +49,7 @@ export class FakeDomain {
   claim!: Claim
   /** What the guest does about shutdown and reboot. */
   onRequest: (request: string) => void = () => {}
+  devices: readonly ServedDevice[] = []
   /** What becomes of requests for devices. */
   onDevice: (what: 'attach' | 'detach' | 'change', request: object) => ServedDevice = (what, request) => {
     this.requests.push(`${what} ${JSON.stringify(request)}`)
@@ -94,7 +95,7 @@ export class FakeDomain {
       deviceAttach: (request) => this.onDevice('attach', request),
       deviceDetach: (request) => this.onDevice('detach', request),
       deviceChange: (request) => this.onDevice('change', request),
-      deviceList: () => [],
+      deviceList: () => this.devices,
       cpuCounters: () => ({ atMs: 0, vcpus: [] }),
       cpuProfile: () => [],
       traceOpen: () => 1,
