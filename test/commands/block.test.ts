@@ -5,6 +5,8 @@ import t from 'tap'
 import { XtError } from '../../src/base/errors.ts'
 import { FakeDomain, xt, xtHome } from './fake-domain.ts'
 
+t.setTimeout(300_000)
+
 t.test('the words of block-attach reach the domain as a disk, in both forms', async (t) => {
   const home = xtHome(t)
   const domain = await FakeDomain.start(t, home)
