@@ -16,7 +16,7 @@ import { consoleErrors } from '../src/plugins/console/errors.ts'
 import { ADVERTISED } from '../src/plugins/cpu-software/isa/features.ts'
 import { ROWS } from '../src/plugins/cpu-software/isa/table.ts'
 import { meaningKey } from '../src/plugins/cpu-software/sem/meanings.ts'
-import { vectorKey } from '../src/plugins/cpu-software/sem/vector-meanings.ts'
+import { VECTOR_MEANINGS, vectorKey } from '../src/plugins/cpu-software/sem/vector-meanings.ts'
 import { findAssist } from '../src/plugins/cpu-software/system/assists.ts'
 import { vbdErrors } from '../src/plugins/vbd/errors.ts'
 import { vifErrors } from '../src/plugins/vif/errors.ts'
@@ -84,14 +84,17 @@ export function pathsPage(): string {
 export function instructionsPage(): string {
   const how = (r: (typeof ROWS)[number]): string => {
     if (!ADVERTISED.has(r.feature)) return 'not advertised: #UD'
-    if (vectorKey(r) !== undefined) return 'WebAssembly, vector'
+    const vector = vectorKey(r)
+    if (vector !== undefined)
+      return VECTOR_MEANINGS[vector]!.assisted ? 'WebAssembly, assist' : 'WebAssembly, vector'
     if (meaningKey(r, 0) !== undefined) return 'WebAssembly'
     return findAssist(r) === undefined ? 'not implemented: #UD and a line in the log' : 'assist'
   }
   const text =
     'Every instruction form the decoder knows, in the notation of the manual, and what executes it: WebAssembly (its\n' +
-    'meaning is written in `sem/`), or an assist in TypeScript (`system/`, `fp/`). Forms of features that CPUID does not\n' +
-    'advertise raise #UD.'
+    'meaning is written in `sem/`), or an assist in TypeScript (`system/`, `fp/`); both where only ordinary operands are\n' +
+    'calculated in WebAssembly. What kernels do often among the assists has its common way in WebAssembly, too\n' +
+    '(`system/native.ts`). Forms of features that CPUID does not advertise raise #UD.'
   const lines = [...new Map(ROWS.map((r) => [`${r.form}|${r.encoding.text}`, r])).values()].map((r) =>
     row(r.form, `\`${r.encoding.text}\``, r.feature === 'BASE' ? '' : r.feature, how(r)),
   )
