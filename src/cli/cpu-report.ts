@@ -15,8 +15,8 @@ export interface VcpuReport extends VcpuProfile {
 }
 
 /**
- * Guest instructions for each taken branch: what Debian's kernel and its programs were measured to have (the boot of a
- * cloud kernel, counted by QEMU, over our count of its branches).
+ * Guest instructions for each taken branch. The boot of Debian's cloud kernel has 1389 million instructions (counted by
+ * QEMU) and 110 million taken branches: 12.6; without its long arithmetic, which is 61 % of it in loops of 38, about 6.
  */
 const INSTRUCTIONS_PER_BRANCH = 6
 /** Counters of taken branches, and of entries into translated code, of which each is one. */
