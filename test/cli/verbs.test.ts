@@ -53,5 +53,6 @@ t.test('help in all its spellings', async (t) => {
     t.same(read(...words), { command: undefined, args: ['--help'] })
   }
   t.same(read('help', 'pau'), { command: 'pause', args: ['--help'] })
+  t.same(read('he', 'pau'), { command: 'pause', args: ['--help'] })
   t.throws(() => read('help', 'nosuch'), { code: 'XT_NO_SUCH_COMMAND' })
 })
