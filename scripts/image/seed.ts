@@ -34,7 +34,9 @@ export function seedFiles(options: Omit<SeedOptions, 'out' | 'userData'>): {
     ...(sshKeys.length === 0 ? {} : { ssh_authorized_keys: sshKeys }),
     ...(password === undefined ? {} : { plain_text_passwd: password, lock_passwd: false }),
   }
-  const config = { hostname, preserve_hostname: false, users: [account], ssh_pwauth: false }
+  // One kind of host key: an RSA key takes a software processor a minute to find.
+  const ssh = { ssh_pwauth: false, ssh_genkeytypes: ['ed25519'] }
+  const config = { hostname, preserve_hostname: false, users: [account], ...ssh }
   return {
     userData: `#cloud-config\n${JSON.stringify(config, null, 2)}\n`,
     metaData: `${JSON.stringify({ 'instance-id': instanceId, 'local-hostname': hostname }, null, 2)}\n`,

@@ -38,7 +38,7 @@ t.test("a seed is cloud-init's two files, and what is given cannot change their 
   const { userData, metaData } = seedFiles(options)
   t.ok(userData.startsWith('#cloud-config\n'))
   const config = JSON.parse(userData.slice('#cloud-config\n'.length))
-  t.same(Object.keys(config), ['hostname', 'preserve_hostname', 'users', 'ssh_pwauth'])
+  t.same(Object.keys(config), ['hostname', 'preserve_hostname', 'users', 'ssh_pwauth', 'ssh_genkeytypes'])
   t.match(config.users, [{ name: options.user, ssh_authorized_keys: [KEY] }])
   t.same(JSON.parse(metaData), { 'instance-id': '7', 'local-hostname': 'box' })
   const account = JSON.parse(seedFiles({ ...options, password: 'pw' }).userData.slice(14)).users[0]
