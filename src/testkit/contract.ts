@@ -301,7 +301,7 @@ async function ensureStill(host: MemoryHost): Promise<void> {
   const { u8, layout, ramBytes } = host.domain.memory
   const ram = u8.subarray(layout.ram, layout.ram + ramBytes)
   const before = ram.slice()
-  await turns(5)
+  await turns(50)
   const at = before.findIndex((byte, i) => ram[i] !== byte)
   ensure(at < 0, `paused, but the byte at ${at} of guest memory changed`)
 }

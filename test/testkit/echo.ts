@@ -7,7 +7,7 @@ import { gref, port } from '../../src/base/brand.ts'
 import { XtError } from '../../src/base/errors.ts'
 import type { Backend, BackendDriver } from '../../src/engine/plugin.ts'
 import type { FrontendScript, MakeBackend, ScriptedGuest } from '../../src/testkit/index.ts'
-import { until } from '../../src/testkit/index.ts'
+import { turns, until } from '../../src/testkit/index.ts'
 import { BackRing, type Channel, FrontRing, type Mapping, struct, u32 } from '../../src/xen/index.ts'
 import type { XenHost } from '../../src/xen/xenhost.ts'
 
@@ -97,7 +97,7 @@ class EchoBackend implements Backend {
         const { id, ref, length } = echo_request.x64.copy(entry)
         if (this.#has('forgets a request that is under way when it is paused') && id % 7 === 3) continue
         if (this.#has('answers later than it says when it is paused'))
-          setTimeout(() => this.#answer(ring, id, ref, length), 1)
+          void turns(20).then(() => this.#answer(ring, id, ref, length))
         else this.#answer(ring, id, ref, length)
       }
     } while (ring.finalCheck())

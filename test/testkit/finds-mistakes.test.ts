@@ -1,7 +1,9 @@
 /** The contract is worth something: a right backend passes, and each kind of mistake is found. */
 import t from 'tap'
-import { backendContract, FuzzError, fuzzBackend, MemoryHost } from '../../src/testkit/index.ts'
+import { addDevice, backendContract, FuzzError, fuzzBackend, MemoryHost } from '../../src/testkit/index.ts'
 import { MISTAKES, type Mistake, makeEcho } from './echo.ts'
+
+t.setTimeout(300_000)
 
 const SEED = 7
 /** A mistake that shows by something that never happens need not be waited for long. */
@@ -66,4 +68,17 @@ t.test('guest memory that changes without a grant is named by its frame', async 
   memory.guest.bytes(3)[0] = 1
   t.match(memory.guest.violations(), [/^frame 3 changed/, new RegExp(`^frame ${free} changed`)])
   t.same(memory.guest.violations(), [], 'each change is told once')
+})
+
+t.test('a device goes when its frontend has closed, also where its backend fails at that', async (t) => {
+  await using memory = new MemoryHost(host)
+  const device = await addDevice(memory, await makeEcho('throws when it is closed')(memory))
+  await device.connect()
+  const removed = device.handle.remove()
+  await device.reached('Closing')
+  await device.setState('Closing')
+  await device.setState('Closed')
+  await removed
+  t.equal(await device.backendState(), 'Unknown')
+  t.match(memory.lines, [/error: .*echo\/6\/0 cannot disconnect: closed/])
 })

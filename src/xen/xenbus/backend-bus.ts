@@ -205,22 +205,30 @@ class BusDevice implements BusDeviceHandle {
       case 'nothing':
         break
       case 'wait':
-        await this.#disconnect()
+        await this.#letGo()
         if (this.#online) await this.#setState('InitWait')
         break
       case 'connect':
         await this.#connect()
         break
       case 'close':
-        await this.#disconnect()
+        await this.#letGo()
         await this.#setState('Closing')
         break
       case 'closed':
-        await this.#disconnect()
+        await this.#letGo()
         await this.#setState('Closed')
         break
     }
     if (!this.#online && (frontend === 'Closed' || frontend === 'Unknown')) await this.#takeDown()
+  }
+
+  /** The frontend has left. A backend that fails at this must not keep the device from closing. */
+  async #letGo(): Promise<void> {
+    await this.#disconnect().catch((error: unknown) => {
+      const why = error instanceof Error ? error.message : String(error)
+      this.#options.log.error(`${this.backendPath} cannot disconnect: ${why}`)
+    })
   }
 
   async #connect(): Promise<void> {
