@@ -26,12 +26,11 @@ export abstract class DriveCommand extends XtCommand {
   ): Promise<object> {
     // XEN: xl makes the same words of its arguments.
     const words = `vdev=${vdev},access=r,devtype=cdrom,target=${target ?? ''}`
+    const { disk, libxl } = readDisk([words])
     if (dryrun) {
-      const { disk, libxl } = readDisk([words])
       if (!this.jsonEnabled()) process.stdout.write(printDisk(libxl))
       return disk
     }
-    const { disk, libxl } = readDisk([words])
     const entry = await findDomain(this.paths, domain)
     using client = await connectDomain(entry)
     const id = numberOf(vdev)

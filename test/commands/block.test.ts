@@ -27,6 +27,10 @@ t.test('the words of block-attach reach the domain as a disk, in both forms', as
       libxl: { pdev_path: '/srv/a.img', vdev: 'xvdb', format: 'raw', readwrite: 1 },
     },
   ])
+  await xt(home, 'block-attach', 'con', 'vdev=xvdb', 'target=vmdk:a.vmdk')
+  t.match(asked.at(-1), { spec: { target: `vmdk:${process.cwd()}/a.vmdk` } }, 'paths are taken from here')
+  await xt(home, 'block-attach', 'con', 'vdev=xvdb,target=nbd://host/a')
+  t.match(asked.at(-1), { spec: { target: 'nbd://host/a' } })
   const detached = await xt(home, 'block-detach', '-f', 'con', '51728', '--json')
   t.match(JSON.parse(detached.stdout), { id: 51728, vdev: 'xvdb' })
   t.match(asked.at(-1), { what: 'detach', kind: 'vbd', id: 51728, force: true })

@@ -201,7 +201,8 @@ export class Disk {
     if (release.disposed || image === undefined) return
     try {
       const before = image.geometry.sectors
-      if (image.measure()) {
+      const { hasNewSize, isDeleted } = await image.measure()
+      if (hasNewSize) {
         const { sectors } = image.geometry
         await this.#tell({})
         const what = sectors < before ? 'shorter: what lay behind its end is lost' : 'larger'
@@ -209,7 +210,7 @@ export class Disk {
           `${disk.target} is ${what}, ${sectors} sectors of 512 bytes now`,
         )
       }
-      if (image.isDeleted() && !this.#saidDeleted) {
+      if (isDeleted && !this.#saidDeleted) {
         this.#saidDeleted = true
         log.warn(`${disk.target} was deleted on the host: what the guest writes is lost when the domain ends`)
       }

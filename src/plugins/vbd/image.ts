@@ -2,7 +2,7 @@
  * A disk's file or block device of the host, opened for as long as it is served: its descriptor, what a guest is told
  * of it, and how large it is now. It is locked against a second writer.
  */
-import { close, constants, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs'
+import { close, constants, fstat, fstatSync, openSync, readFileSync, readSync, type Stats } from 'node:fs'
 import { promisify } from 'node:util'
 import type { Log } from '../../engine/plugin.ts'
 import { type VbdDevice, wantsDiscard } from './device.ts'
@@ -30,10 +30,12 @@ export interface Image extends AsyncDisposable {
   readonly fd: number
   /** As it was when it was opened or last measured. */
   readonly geometry: Geometry
-  /** Looks again; true if the size has changed. */
-  measure(): boolean
-  /** Nobody can open it any more, but those who have. */
-  isDeleted(): boolean
+  /** Looks again, without holding up this thread where the host does not answer. */
+  measure(): Promise<{
+    readonly hasNewSize: boolean
+    /** Nobody can open it any more, but those who have. */
+    readonly isDeleted: boolean
+  }>
 }
 
 type Targeted = VbdDevice & { readonly target: string }
@@ -44,8 +46,8 @@ export async function openImage(disk: Targeted, options: ImageOptions): Promise<
   const { fd, isDirect } = open(disk, options)
   try {
     const smallest = isDirect ? directAlignment(fd) : SECTOR
-    const measure = () => geometryOf(disk, fstatSync(fd), Math.max(options.sectorSize, smallest), canPunch)
-    let geometry = measure()
+    const sectorSize = Math.max(options.sectorSize, smallest)
+    let geometry = geometryOf(disk, fstatSync(fd), sectorSize, canPunch)
     let isOpen = true
     if (geometry.sectors === 0)
       throw vbdErrors.XT_VBD_NO_DISK(disk.vdev, disk.target, 'shorter than a sector')
@@ -56,12 +58,12 @@ export async function openImage(disk: Targeted, options: ImageOptions): Promise<
       get geometry() {
         return geometry
       },
-      measure() {
+      async measure() {
         const before = geometry.sectors
-        geometry = measure()
-        return geometry.sectors !== before
+        const stats = await promisify(fstat)(fd)
+        geometry = geometryOf(disk, stats, sectorSize, canPunch)
+        return { hasNewSize: geometry.sectors !== before, isDeleted: stats.nlink === 0 }
       },
-      isDeleted: () => fstatSync(fd).nlink === 0,
       [Symbol.asyncDispose]: async () => {
         if (isOpen) await promisify(close)(fd)
         isOpen = false
