@@ -149,10 +149,12 @@ class EchoFrontend {
   readonly #ring: FrontRing
   readonly #data
   readonly #ref
+  readonly #limitMs: number
   #id = 0
 
-  constructor(guest: ScriptedGuest) {
+  constructor(guest: ScriptedGuest, limitMs: number) {
     this.#guest = guest
+    this.#limitMs = limitMs
     const [ring, data] = guest.allocate(2)
     this.ringFrames = [ring!]
     this.words = [0, 4, 8, 12].map((offset) => [ring!, offset] as const)
@@ -189,7 +191,7 @@ class EchoFrontend {
           }
           return false
         },
-        500,
+        this.#limitMs,
       )
     return { answered }
   }
@@ -204,11 +206,11 @@ class EchoFrontend {
   }
 }
 
-const script: FrontendScript = {
+const script = (limitMs: number): FrontendScript => ({
   name: 'echo',
   backendNodes: { 'max-length': 'number' },
-  open: (guest) => new EchoFrontend(guest),
-}
+  open: (guest) => new EchoFrontend(guest, limitMs),
+})
 
 export const makeEcho =
   (mistake?: Mistake): MakeBackend<object> =>
@@ -221,6 +223,7 @@ export const makeEcho =
     },
     device: {},
     place: { id: 0 },
-    script,
+    // What a mistake keeps from coming need not be waited for long.
+    script: script(mistake === undefined || mistake.startsWith('fills') ? 30_000 : 500),
     pause: async () => {},
   })
