@@ -3,7 +3,7 @@
  * their code is written, when decoded code is dropped, or to make room.
  */
 import { PAGE_SIZE } from '../../../base/machine-memory.ts'
-import { FIRST_REGION_SLOT, REGION_SLOTS } from '../core.ts'
+import { FIRST_REGION_SLOT, POLL_BRANCHES, REGION_SLOTS } from '../core.ts'
 import type { Cpu } from '../cpu.ts'
 import { SPECIAL } from '../handlers.ts'
 import { ENTRY, UOP } from '../state.ts'
@@ -69,7 +69,7 @@ export class Translator {
     this.#u8 = cpu.state.memory.u8
     for (let n = REGION_SLOTS - 1; n >= 0; n--) this.#free.push(FIRST_REGION_SLOT + n)
     cpu.state.setHalf('hotAfter', mode === 'off' ? 0 : mode === 'forced' ? 1 : HOT_AFTER)
-    cpu.state.setHalf('samplePeriod', mode === 'forced' ? 1 : SAMPLE_PERIOD)
+    cpu.state.setHalf('samplePeriod', { off: POLL_BRANCHES, normal: SAMPLE_PERIOD, forced: 1 }[mode])
   }
 
   /** The branch target in `rip` is hot. */
