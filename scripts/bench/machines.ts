@@ -6,10 +6,10 @@
  * unpacked. QEMU unpacks it in the guest: there the kernel's start is its first line, which `earlyprintk` brings out.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { consoleLine } from '../../src/base/console-wire.ts'
 import { connectDomain, findDomain } from '../../src/engine/domains.ts'
@@ -176,12 +176,15 @@ export class QemuMachines implements MachineKind {
 
   /** passt as xt starts it, but with a socket that QEMU connects to. */
   async #startPasst(forwards: NonNullable<MachineSpec['forwards']>) {
-    const path = join(mkdtempSync(join(tmpdir(), 'xt-bench-passt-')), 'socket')
+    const directory = mkdtempSync(join(tmpdir(), 'xt-bench-passt-'))
+    // Started by root it becomes nobody, and tries its own socket.
+    chmodSync(directory, 0o777)
+    const path = join(directory, 'socket')
     const ports = forwards.flatMap(([host, guest]) => ['--tcp-ports', `127.0.0.1/${host}:${guest}`])
     const common = ['--foreground', '--quiet', '--mtu', '65517', '--no-map-gw', '--one-off']
     const passt = spawn('passt', [...common, '--socket', path, ...ports], { stdio: 'ignore' })
     this.#children.add(passt)
-    passt.once('exit', () => rmSync(dirname(path), { recursive: true, force: true }))
+    passt.once('exit', () => rmSync(directory, { recursive: true, force: true }))
     while (!existsSync(path)) {
       if (passt.exitCode !== null) throw new Error(`passt ended with status ${passt.exitCode}`)
       await sleep(20)

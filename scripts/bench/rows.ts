@@ -57,7 +57,8 @@ export const SESSIONS = {
     prepare: [
       'ip link set lo up; ip link set eth0 up; udhcpc -q -n -i eth0 >/dev/null 2>&1',
       listen(PORT.sink, 'dd of=/dev/null bs=64k'),
-      listen(PORT.source, 'dd if=/dev/zero bs=64k count=1600'),
+      // What is left unread at the end would make a reset of it, and lose data: the one byte is taken first.
+      listen(PORT.source, "sh -c 'head -c 1 >/dev/null; dd if=/dev/zero bs=64k count=1600'"),
       listen(PORT.echo, 'cat'),
     ].join('\n'),
   },
