@@ -57,7 +57,7 @@ for (const shell of ['bash', 'zsh'] as const) {
     t.same(propose('config', 'check', '--s'), ['--strict'])
     t.same(propose('config', 'schema', ''), ['domain', 'settings'])
     t.same(propose('console', '--re'), ['--read-only'])
-    t.same(propose('console', '-t', ''), ['pv'])
+    t.same(propose('console', '-t', ''), ['pv', 'serial', 'vuart'])
     t.same(propose('pause', ''), ['mühle', 'web'])
     t.same(propose('pause', 'w'), ['web'])
     XT_HOME = ''
