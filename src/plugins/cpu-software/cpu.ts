@@ -67,6 +67,8 @@ export interface CpuHost {
   /** Other vCPUs may hold code of this page, or may write to it unseen. */
   codeMarked(hostPage: number): void
   codeWritten(host: number, size: number): void
+  /** The guest executed a serializing instruction: what others wrote into code before is executed from here on. */
+  serialize(): void
 }
 
 /** The interpreter, compiled (core.ts). */

@@ -5,7 +5,6 @@
  */
 import { extname } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import v8 from 'node:v8'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { z } from 'zod'
 import type { Log } from '../../base/log.ts'
@@ -42,9 +41,6 @@ const PROFILE_TRIES = 100
 const STATE_NAMES = Object.fromEntries(
   Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
 ) as Record<number, VcpuInfo['state']>
-
-/** Of V8, ten times its own. */
-const TIERING_BUDGET = 130_000_000
 
 class SoftwareVcpus implements Vcpus, AsyncDisposable {
   readonly #memory: MachineMemory
@@ -127,8 +123,6 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   /** The thread that translates for all vCPUs: each one's port to it, none where nothing is translated off its thread. */
   #startCompiler(): MessagePort[] {
     if (this.#translation !== 'normal') return []
-    // Most regions are lukewarm: optimising them costs more than it brings. Counted in bytes of code executed.
-    v8.setFlagsFromString(`--wasm-tiering-budget=${TIERING_BUDGET}`)
     const channels = Array.from({ length: this.#memory.layout.vcpus }, () => new MessageChannel())
     const url = new URL(`./translate/worker${extname(import.meta.url)}`, import.meta.url)
     const workerData: CompilerWorkerData = {
@@ -250,7 +244,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
 const TRANSLATION = z.enum(TRANSLATION_MODES)
 const config = z.strictObject({
   /** Whether hot code is translated; `forced`, all 64-bit code at its first execution, is for tests. The variable XT_TRANSLATION goes before. */
-  translation: TRANSLATION.default('off'),
+  translation: TRANSLATION.default('normal'),
 })
 
 export default definePlugin({

@@ -539,6 +539,9 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   codeWritten(host: number, size: number): void {
     announceWrite(this.memory, host, size, this.index)
   }
+  serialize(): void {
+    this.#serveFlushes()
+  }
 
   /** Every other vCPU that runs drops its translations before this returns. */
   #flushOthers(): void {

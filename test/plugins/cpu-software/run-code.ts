@@ -164,6 +164,7 @@ export class CodeRunner {
       taskPriority: () => 0,
       codeMarked: nothing,
       codeWritten: nothing,
+      serialize: nothing,
     }
   }
 

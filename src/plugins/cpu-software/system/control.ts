@@ -150,6 +150,7 @@ export const control: Record<string, AssistRun> = {
     regs[3] = BigInt(ebx >>> 0)
     regs[1] = BigInt(ecx >>> 0)
     regs[2] = BigInt(edx >>> 0)
+    cpu.host.serialize()
   },
   RDTSC: (cpu) => {
     checkTime(cpu)

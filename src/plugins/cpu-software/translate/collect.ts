@@ -5,7 +5,7 @@
 import { PAGE_SIZE } from '../../../base/machine-memory.ts'
 import type { CpuState } from '../cpu-state.ts'
 import { SPECIAL } from '../handlers.ts'
-import { STATE, UOP } from '../state.ts'
+import { HEAT, HEAT_BYTES, STATE, UOP } from '../state.ts'
 import { type Flow, flowOf, JOB_UOPS, MOST_INSTRUCTIONS, MOST_PAGES, type RegionJob, SHAPE } from './job.ts'
 
 export interface Collected {
@@ -40,10 +40,15 @@ export class Collector {
   readonly #slots: number
 
   readonly #fetchPage: (linear: bigint) => number
+  readonly #warmAfter: number
 
-  /** `linear`: where the region is to start. `fetchPage`: host address of a page of code, 0 and 1 for none. */
-  constructor(state: CpuState, linear: bigint, fetchPage: (linear: bigint) => number) {
+  /**
+   * `linear`: where the region is to start. `warmAfter`: samples that a branch target must have to be taken in.
+   * `fetchPage`: host address of a page of code, 0 and 1 for none.
+   */
+  constructor(state: CpuState, linear: bigint, warmAfter: number, fetchPage: (linear: bigint) => number) {
     this.#state = state
+    this.#warmAfter = warmAfter
     this.#fetchPage = fetchPage
     this.#view = state.view
     this.#u32 = state.memory.u32
@@ -131,7 +136,7 @@ export class Collector {
         // A branch within its page that was never taken has no link.
         const isCold =
           flow === 'conditional' && target >> 12 === 0 && this.#view.getUint32(own + UOP.link, true) === 0
-        if (isCold) instruction.taken = -1
+        if (isCold || (flow !== 'jump' && !this.#isWarm(page, target))) instruction.taken = -1
         if (instruction.taken >= 0) queue.push(instruction.taken)
       }
       if (flow === 'jump' || flow === 'jumpIndirect' || flow === 'return') return
@@ -139,6 +144,13 @@ export class Collector {
       if (instruction.next < 0) return
       key = instruction.next
     }
+  }
+  /** Whether a branch target was sampled often enough (as core.ts counts them). */
+  #isWarm(page: number, offset: number): boolean {
+    const distance = this.#pages[page]!.distance * PAGE_SIZE + offset
+    const linear = BigInt.asUintN(64, this.#origin + BigInt(distance))
+    const slot = Number((linear ^ (linear >> 16n)) & BigInt(HEAT_BYTES - 1))
+    return this.#view.getUint8(this.#state.base + HEAT + slot) >= this.#warmAfter
   }
   /** Of an offset that may lie outside its page; -1 where no code is known. */
   #key(page: number, offset: number): number {

@@ -16,9 +16,14 @@ import { flowOf, JOB_UOPS } from './job.ts'
 export const TRANSLATION_MODES = ['off', 'normal', 'forced'] as const
 export type TranslationMode = (typeof TRANSLATION_MODES)[number]
 
-/** Samples after which a branch target is hot, and taken branches between two samples: prime, so that no loop keeps in step. */
-const HOT_AFTER = 12
-const SAMPLE_PERIOD = 61
+/**
+ * Samples after which a branch target is hot (they are counted in a byte), and those that code around it must have had
+ * to come along. Optimised code costs as much to make as some 60,000 executions in the interpreter.
+ */
+const HOT_AFTER = 250
+const WARM_AFTER = 16
+/** Taken branches between two samples: prime, so that no loop keeps in step. */
+const SAMPLE_PERIOD = 251
 
 /** Host page → offset and length of each instruction there. */
 type Coverage = ReadonlyMap<number, readonly number[]>
@@ -78,14 +83,14 @@ export class Translator {
     if (state.half('mode') !== 0) return
     const linear = state.word('rip')
     if (this.mode === 'forced' && !this.#cpu.decodeForTranslation()) return
-    const collected = new Collector(state, linear, (page) => this.#cpu.translateForFetch(page)).collect(
-      linear,
-    )
+    const warmAfter = this.mode === 'forced' ? 0 : WARM_AFTER
+    const collector = new Collector(state, linear, warmAfter, (page) => this.#cpu.translateForFetch(page))
+    const collected = collector.collect(linear)
     if (collected === undefined || !this.#isWorthIt(collected)) return
     this.#cpu.count('regionsWanted')
     const wanted: WantedRegion = { collected, covers: coverage(collected) }
     if (this.#port === undefined) {
-      this.#enter(wanted, compileRegion(collected.job))
+      this.#enter(wanted, compileRegion(collected.job, false))
       return
     }
     const id = this.#nextId++

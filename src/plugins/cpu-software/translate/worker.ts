@@ -39,7 +39,7 @@ function answer(id: number, job: CompileRequest['job']): CompileAnswer {
 
 function known(job: RegionJob): CompiledRegion {
   const key = keyOf(job)
-  const found = kept.get(key) ?? compileRegion(job)
+  const found = kept.get(key) ?? compileRegion(job, true)
   // Last used, last out.
   kept.delete(key)
   kept.set(key, found)
