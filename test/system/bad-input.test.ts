@@ -122,11 +122,11 @@ t.test('a kernel, ramdisk, size, type or plugin that will not do', async (t) => 
     ['HVM guest', 'type="hvm"', 1, /HVM/],
     [
       'device without a backend',
-      'vif=[""]',
+      'channel=["connection=pty,name=agent"]',
       3,
-      /^vif= is given, but this xt has no backend for such devices yet$/,
+      /^channel= is given, but this xt has no backend for such devices yet$/,
     ],
-    ['unknown plugin', 'plugins=["nosuch"]', 3, /^plugin nosuch: /],
+    ['unknown plugin', 'plugins=["nosuch"]', 1, /^plugin nosuch: /],
     ['empty name', 'name=""', 1, /name/],
     ['syntax', 'memory=[', 1, /^command line:1:9: error: unexpected end of the file/],
   ]
