@@ -67,11 +67,13 @@ function operandOf({ id, args, strict }: CommandFacts): string {
   return options?.join(' ') ?? (DOMAIN_ARGUMENTS.includes(name) ? 'DOMAIN' : '')
 }
 
-/** Options that take a file or one of some words. */
+/** Options that take a file or one of some words: of `options`, or of a help value `ONE|OTHER`. */
 function valueRows({ id, flags }: CommandFacts): string[] {
   return Object.values(flags).flatMap((flag) => {
-    const value = flag.options?.join(' ') ?? (flag.helpValue === 'FILE' ? 'FILE' : undefined)
-    if (value === undefined) return []
+    const { options, helpValue } = flag
+    const help = typeof helpValue === 'string' ? helpValue : ''
+    const value = options?.join(' ') ?? help.replaceAll('|', ' ')
+    if (options === undefined && help !== 'FILE' && !help.includes('|')) return []
     const patterns = spellings(flag).map((option) => quote(`${words(id)} ${option}`))
     return [`    ${patterns.join('|')}) operand=${quote(value)} place=0 ;;`]
   })

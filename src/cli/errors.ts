@@ -92,6 +92,11 @@ export const cliErrors = defineErrors({
     // XEN: the status of xenconsole, which xl becomes.
     exit: 2,
   },
+  XT_CONSOLE_TYPE: {
+    title: 'A kind of console that xl does not know',
+    message: (_type: string, known: readonly string[]) => `console type supported are: ${known.join(', ')}`,
+    hint: (type: string) => `"${type}" is none of them.`,
+  },
   XT_NO_CONSOLE_OF_TYPE: {
     title: 'A kind of console that the guest does not have',
     message: (domain: string, type: string) => `Unable to attach console: ${domain} has no ${type} console.`,

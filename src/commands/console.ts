@@ -6,6 +6,8 @@ import { parseEscapeKey } from '../cli/escape-key.ts'
 import { loadXtSettings } from '../config/load.ts'
 import { findDomain } from '../engine/domains.ts'
 
+const CONSOLE_TYPES: readonly string[] = ['pv', 'serial', 'vuart']
+
 export default class Console extends XtCommand {
   static override enableJsonFlag = false
   static override summary = "Attach to a domain's console; Ctrl-] leaves."
@@ -19,7 +21,8 @@ Without a terminal on standard input, what is read there is typed as it is.`
     'no-replay': boolean({ summary: 'Leave out what was printed before.' }),
     type: string({
       char: 't',
-      options: ['pv', 'serial', 'vuart'],
+      // No `options`: xl's own words and status for a kind that it does not know.
+      helpValue: CONSOLE_TYPES.join('|'),
       summary: 'Kind of console; a PVH guest has pv only.',
       default: 'pv',
     }),
@@ -38,6 +41,7 @@ Without a terminal on standard input, what is read there is typed as it is.`
   async run(): Promise<void> {
     const { args, flags } = await this.parse(Console)
     const escapeKey = parseEscapeKey(flags.escape ?? (await loadXtSettings()).escapeKey)
+    if (!CONSOLE_TYPES.includes(flags.type)) throw cliErrors.XT_CONSOLE_TYPE(flags.type, CONSOLE_TYPES)
     const domain = await findDomain(this.paths, args.domain)
     if (flags.type !== 'pv') throw cliErrors.XT_NO_CONSOLE_OF_TYPE(domain.name, flags.type)
     if (flags.number !== 0) throw cliErrors.XT_NO_SUCH_CONSOLE(domain.name, flags.number)
