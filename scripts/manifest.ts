@@ -18,7 +18,9 @@ const file = join(root, 'oclif.manifest.json')
 /** The text that oclif.manifest.json should have. */
 export async function manifestText(): Promise<string> {
   const { manifest } = await loadAll()
-  const commands = Object.entries(manifest.commands).map(([id, command]) => [
+  // Sorted: the order in which oclif finds files is not always the same.
+  const found = Object.entries(manifest.commands).sort(([a], [b]) => (a < b ? -1 : 1))
+  const commands = found.map(([id, command]) => [
     id,
     {
       ...command,
