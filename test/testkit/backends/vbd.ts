@@ -5,21 +5,9 @@ import { backendNodes, frontendNodes, type VbdDevice, vbdDevice } from '../../..
 import type { BlockStore, Pieces } from '../../../src/plugins/vbd/medium.ts'
 import { DiskRings } from '../../../src/plugins/vbd/rings.ts'
 import { blockScript, type MakeBackend } from '../../../src/testkit/index.ts'
+import { xvda } from '../../plugins/vbd/frontend.ts'
 
 const SECTORS = 256
-
-const xvda: VbdDevice = {
-  target: '/disks/a.raw',
-  vdev: 'xvda',
-  vdevNumber: 51712,
-  format: 'raw',
-  readwrite: true,
-  removable: false,
-  cdrom: false,
-  specification: 'xen',
-  directIoSafe: false,
-  trusted: true,
-}
 
 class MemoryDisk implements BlockStore {
   readonly bytes = new Uint8Array(SECTORS * 512)

@@ -4,7 +4,8 @@
  * One `Emit` writes one handler of the interpreter: operands are read through the fields of the current
  * micro-op. Inline handlers live in the big function and leave by branching to its labels; out-of-line
  * handlers are functions of their own and leave with an OUTCOME. What is `protected` is read otherwise by the
- * region translator, which has constants and locals in place of micro-op and state block (translate/emit-region.ts).
+ * region translator, which has constants and locals in place of micro-op and state block (translate/emit-region.ts). Long because it is one class, a
+ * method for each word of the vocabulary.
  */
 
 import { MACHINE_LOCK } from '../../../base/machine-memory.ts'
