@@ -110,6 +110,8 @@ t.test('user-mode networking', { skip: noPasst }, async (t) => {
   )
   await t.test('an interface that is detached is gone', async (t) => {
     await lab.must('network-detach', 'net', '00:16:3e:11:22:33')
+    // The frontend is closed; its driver takes the interface away only then.
+    await guest.ask('while [ -e /sys/class/net/eth1 ]; do sleep 0.2; done')
     t.equal(await guest.ask('echo /sys/class/net/*'), '/sys/class/net/eth0 /sys/class/net/lo')
     t.equal((await lab.must('network-list', 'net')).split('\n').length, 3)
     t.match(await lab.xt('network-detach', 'net', '1'), { status: 1, stderr: /^Unknown device 1\./ })
