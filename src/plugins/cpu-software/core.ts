@@ -198,6 +198,7 @@ function buildMain(): Uint8Array {
     m.export(name, native[name])
   m.export('regionStore', emitRegionStore(m, mmu.storeOpen))
   m.export('regionPage', emitRegionPage(m, mmu.translate))
+  m.export('settleFlags', parts.settleFlags)
   return m.finish()
 }
 
@@ -647,33 +648,50 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.br(enter)
     },
   }
+  /** Regions follow one another without the interpreter while each leaves for where another starts. */
   const region = () => {
-    const entry = f.keep(load32(4, uop, UOP.link))
     const counted = (offset: number, more: Expr) =>
       f.store64(8, state, add(load64(8, state, offset), more), offset)
-    counted(counterOffset('regionEntries'), i64(1))
-    f.store32(4, entry, add32(load32(4, entry, ENTRY.uses), i32(1)), ENTRY.uses)
-    const word = (offset: number) => load32(4, entry, offset)
-    f.set(
-      v.outcome,
-      f.callIndirect(
-        parts.regionType,
-        'i32',
-        word(ENTRY.slot),
-        state,
-        word(ENTRY.pages),
-        page,
-        tlb,
-        f.get(v.pollFuel),
-        word(ENTRY.entry),
-      ),
-    )
-    const left = f.keep(op('i32', 0x75, f.get(v.outcome), i32(1)))
-    counted(counterOffset('regionBranches'), widen(sub32(f.get(v.pollFuel), left)))
-    f.set(v.pollFuel, left)
-    f.if(not32(gtS32(left, i32(0))), () => f.set(v.fuel, i32(0)))
+    const entry = f.local('i32')
+    const left = f.local('i32')
+    f.set(entry, load32(4, uop, UOP.link))
+    f.set(v.target, page)
+    f.loop((again) => {
+      counted(counterOffset('regionEntries'), i64(1))
+      const word = (offset: number) => load32(4, f.get(entry), offset)
+      f.store32(4, f.get(entry), add32(word(ENTRY.uses), i32(1)), ENTRY.uses)
+      f.set(
+        v.outcome,
+        f.callIndirect(
+          parts.regionType,
+          'i32',
+          word(ENTRY.slot),
+          state,
+          word(ENTRY.pages),
+          and(f.get(v.target), i64(-4096)),
+          tlb,
+          f.get(v.pollFuel),
+          word(ENTRY.entry),
+        ),
+      )
+      f.set(left, op('i32', 0x75, f.get(v.outcome), i32(1)))
+      counted(counterOffset('regionBranches'), widen(sub32(f.get(v.pollFuel), f.get(left))))
+      // Leaving is a taken branch: a circle of regions comes to the poll.
+      f.set(v.pollFuel, sub32(f.get(left), i32(1)))
+      f.set(v.target, load64(8, state, STATE.rip))
+      f.if(and32(not32(and32(f.get(v.outcome), i32(1))), gtS32(f.get(v.pollFuel), i32(0))), () => {
+        const slot = f.keep(jumpSlot(tlb, f.get(v.target)))
+        f.if(eq(load64(8, slot, JUMP_OFFSET), f.get(v.target)), () => {
+          const found = f.keep(load32(4, slot, JUMP_OFFSET + 8))
+          f.if(eq32(load32(2, found, UOP.handler), i32(SPECIAL.region)), () => {
+            f.set(entry, load32(4, found, UOP.link))
+            f.br(again)
+          })
+        })
+      })
+    })
+    f.if(not32(gtS32(f.get(v.pollFuel), i32(0))), () => f.set(v.fuel, i32(0)))
     f.if(load32(4, state, STATE.lazyKind), () => f.do(parts.settleFlags, state))
-    f.set(v.target, load64(8, state, STATE.rip))
     f.if(and32(f.get(v.outcome), i32(1)), () => {
       counted(counterOffset('regionExits'), i64(1))
       f.set(v.linkFrom, i32(AS_BEFORE))

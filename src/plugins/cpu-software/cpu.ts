@@ -97,6 +97,7 @@ interface RegionExports {
   readonly regionStore: unknown
   readonly divWide: unknown
   readonly regionPage: unknown
+  readonly settleFlags: unknown
 }
 
 /** DR6.BS. */
@@ -193,8 +194,9 @@ export class Cpu {
     this.code = new CodeCache(this, decoder)
     // Until somebody says otherwise, nobody asks from outside: a word that is always zero.
     state.setHalf('requestAt', state.base + STATE.zero)
-    const { table, loadSlow, regionStore, divWide, regionPage } = instance.exports as unknown as RegionExports
-    const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage }
+    const exports = instance.exports as unknown as RegionExports
+    const { table, loadSlow, regionStore, divWide, regionPage, settleFlags } = exports
+    const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage, settleFlags }
     this.translator = new Translator(this, { table, functions }, translation)
     this.flushTlb()
   }

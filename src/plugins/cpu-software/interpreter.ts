@@ -3,9 +3,9 @@
  * runs from its sources.
  */
 import { readFile } from 'node:fs/promises'
-import v8 from 'node:v8'
 import type { CoreBytes } from './core.ts'
 import type { CoreModules } from './cpu.ts'
+import { optimising } from './wasm/engine.ts'
 
 /** Files that `npm run build` puts beside the built module. */
 export const INTERPRETER_FILES = { core: 'interpreter-core.wasm', rest: 'interpreter-rest.wasm' } as const
@@ -27,13 +27,7 @@ async function bytes(): Promise<CoreBytes> {
 export async function compileInterpreter(): Promise<CoreModules> {
   const { core, rest } = await bytes()
   const restModule = await WebAssembly.compile(rest)
-  // Flags of the whole process; nothing else compiles WebAssembly while they are set.
-  v8.setFlagsFromString('--no-liftoff')
-  v8.setFlagsFromString('--no-wasm-lazy-compilation')
-  try {
-    return { core: await WebAssembly.compile(core), rest: restModule }
-  } finally {
-    v8.setFlagsFromString('--liftoff')
-    v8.setFlagsFromString('--wasm-lazy-compilation')
-  }
+  // Nothing else compiles WebAssembly meanwhile.
+  using _ = optimising()
+  return { core: await WebAssembly.compile(core), rest: restModule }
 }

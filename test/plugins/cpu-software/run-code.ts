@@ -21,7 +21,7 @@ import { SEGMENT, STATE } from '../../../src/plugins/cpu-software/state.ts'
 import { refreshPaging } from '../../../src/plugins/cpu-software/system/control.ts'
 import { updateMode } from '../../../src/plugins/cpu-software/system/descriptors.ts'
 import { refreshFloat } from '../../../src/plugins/cpu-software/system/float.ts'
-import type { TranslationMode } from '../../../src/plugins/cpu-software/translate/translator.ts'
+import type { Translation, TranslationMode } from '../../../src/plugins/cpu-software/translate/translator.ts'
 import { fxImage } from '../../host-oracle/fx-image.ts'
 import {
   CODE_ADDRESS,
@@ -109,11 +109,11 @@ export class CodeRunner {
     modules: CoreModules = compiledCore(),
     log: Log = silentLog,
     layout: MachineLayout = planMachine(4 << 20, 1)!,
-    translation: TranslationMode = defaultTranslation(),
+    translation: Translation = { mode: defaultTranslation(), port: undefined },
   ) {
     this.memory = MachineMemory.create(layout)
     this.state = new CpuState(this.memory, this.memory.layout.vcpuAreas)
-    this.cpu = new Cpu(this.state, this.#host(log), modules, decoder, { mode: translation, port: undefined })
+    this.cpu = new Cpu(this.state, this.#host(log), modules, decoder, translation)
     powerOn(this.cpu)
     this.#code = this.memory.hostOffset(PHYSICAL.code)
     this.#data = this.memory.hostOffset(PHYSICAL.data)

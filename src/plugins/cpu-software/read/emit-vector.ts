@@ -42,14 +42,14 @@ export class EmitVector {
   prologue(): void {
     const { emit, f, row } = this
     const word = this.isMmx && !this.#touchesXmm ? STATE.mmxFault : STATE.sseFault
-    f.if(load32(4, emit.state, word), () => this.#fault(load32(4, emit.state, word)))
+    f.ifUnlikely(load32(4, emit.state, word), () => this.#fault(load32(4, emit.state, word)))
     if (this.isMmx) {
-      f.if(and32(load32(2, emit.state, FSW), i32(FSW_ES)), () => this.#fault(i32(EXCEPTION.MF)))
+      f.ifUnlikely(and32(load32(2, emit.state, FSW), i32(FSW_ES)), () => this.#fault(i32(EXCEPTION.MF)))
     }
     row.operands.forEach((o, n) => {
       if (!row.aligned || o.memWidth !== 128 || !emit.isMemory(n as Operand)) return
       const address = emit.linearAddress(n as Operand) as unknown as Expr
-      f.if(ne(and(address, i64(15)), i64(0)), () => this.#fault(i32(EXCEPTION.GP)))
+      f.ifUnlikely(ne(and(address, i64(15)), i64(0)), () => this.#fault(i32(EXCEPTION.GP)))
     })
   }
   get #touchesXmm(): boolean {

@@ -323,7 +323,7 @@ export class Emit implements Vocabulary {
     else this.f.br(this.#place.fault)
   }
   protected raiseIf(condition: Expr): void {
-    if (this.#place.kind === 'function') this.f.if(condition, () => this.leave())
+    if (this.#place.kind === 'function') this.f.ifUnlikely(condition, () => this.leave())
     else this.f.brIf(condition, this.#place.fault)
   }
 
@@ -496,7 +496,7 @@ export class Emit implements Vocabulary {
   openLoad(address: Expr, size: number): Expr {
     const entry = this.#entry(address)
     const host = this.variable(this.#hostHit(entry, address))
-    this.f.if(this.#misses(entry, TLB_ENTRY.readTag, address, size), () => {
+    this.f.ifUnlikely(this.#misses(entry, TLB_ENTRY.readTag, address, size), () => {
       this.f.set(host, this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size)))
       this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
     })
@@ -507,7 +507,7 @@ export class Emit implements Vocabulary {
     const entry = this.#entry(address)
     const host = this.variable(this.#hostHit(entry, address))
     const slow = this.variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
-    this.f.if(this.f.get(slow, 'i32'), () => {
+    this.f.ifUnlikely(this.f.get(slow, 'i32'), () => {
       this.f.set(
         host,
         this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
@@ -517,7 +517,7 @@ export class Emit implements Vocabulary {
     return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
   }
   commitStore(opened: OpenStore): void {
-    this.f.if(opened.slow, () => this.f.do(this.core.storeCommit, this.#state))
+    this.f.ifUnlikely(opened.slow, () => this.f.do(this.core.storeCommit, this.#state))
   }
   load(w: Width, address: Val): Val {
     return V(this.fix(load64(bytes(w), this.openLoad(this.fix(E(address)), w / 8))))

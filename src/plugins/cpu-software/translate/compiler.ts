@@ -1,5 +1,5 @@
 /** Makes modules of jobs: for one vCPU on its own thread (tests), or for all of a machine on another (worker.ts). */
-import v8 from 'node:v8'
+import { optimising } from '../wasm/engine.ts'
 import type { RegionEntry, RegionJob } from './job.ts'
 import { buildRegion } from './region.ts'
 
@@ -28,25 +28,12 @@ export interface CompilerPort {
   receive(): CompileAnswer | undefined
 }
 
-/** `optimise`: takes milliseconds, on this thread; else V8 makes baseline code when the region is entered. */
+/**
+ * `optimise`: takes milliseconds, on this thread; else V8 makes baseline code when the region is entered, which is little
+ * faster than the interpreter, and for which a vCPU waits.
+ */
 export function compileRegion(job: RegionJob, optimise: boolean): CompiledRegion {
   const { bytes, entries } = buildRegion(job)
-  const module = optimise ? optimised(bytes) : new WebAssembly.Module(bytes)
-  return { module, entries, bytes: bytes.length }
-}
-
-/**
- * Baseline code of a region, all of whose registers are locals, is slower than the interpreter, and a vCPU would wait
- * for it at its first call.
- */
-function optimised(bytes: Uint8Array): WebAssembly.Module {
-  // Flags of the whole process: what another thread compiles meanwhile is optimised, too.
-  v8.setFlagsFromString('--no-liftoff')
-  v8.setFlagsFromString('--no-wasm-lazy-compilation')
-  try {
-    return new WebAssembly.Module(bytes)
-  } finally {
-    v8.setFlagsFromString('--liftoff')
-    v8.setFlagsFromString('--wasm-lazy-compilation')
-  }
+  using _ = optimise ? optimising() : undefined
+  return { module: new WebAssembly.Module(bytes), entries, bytes: bytes.length }
 }

@@ -1,29 +1,31 @@
 /**
- * The reading of an instruction inside a region: registers and flags are locals, operands and displacements are
- * constants, and whatever cannot go on leaves the region before the instruction has done anything; the interpreter
- * then executes it.
+ * The reading of an instruction inside a region: registers are locals, operands and displacements are constants, and
+ * whatever cannot go on leaves the region before the instruction has done anything; the interpreter then executes it.
  *
  * Flags are kept as the operands and the result that they come from, and made into values only where those are used.
  */
 import { type CoreFunctions, Emit, type HandlerFacts, type OpenStore } from '../read/emit.ts'
 import type { Bool, Condition, Flag, Operand, Val, Vocabulary, Width } from '../read/vocabulary.ts'
 import { LAZY, STATE, UOP } from '../state.ts'
-import { CONST, type Expr, type FunctionWriter, i32, i64, type Label, op } from '../wasm/encoder.ts'
-import { add, and, eqz, leU, ltU, mul, or, shl, shr, sub, wrap, xor } from '../wasm/operators.ts'
+import { CONST, type Expr, type FunctionWriter, i32, i64, load32, op } from '../wasm/encoder.ts'
+import { add, and, eqz, leU, ltU, mul, or, or32, shl, shl32, shr, sub, wrap, xor } from '../wasm/operators.ts'
 import { type FlagUse, WANTED, type Wanted } from './flags.ts'
+import type { RegionRegisters } from './registers.ts'
 
 /** Functions of the core that regions import. */
 export interface RegionFunctions extends CoreFunctions {
   /** (state, linear page) → host address of the page to fetch from. */
   readonly regionPage: number
+  /** (state) makes the words of what the state block says of the flags. */
+  readonly settleFlags: number
 }
 
 /** What the flags are at some point of the code. */
 export type FlagForm =
-  /** The three words. */
+  /** What the state block says, in words or lazily. */
+  | { readonly kind: 'state' }
+  /** The three words of the state block. */
   | { readonly kind: 'words' }
-  /** The three words or what the lazy locals say: right when the region is left, of no other use. */
-  | { readonly kind: 'unknown' }
   /** The lazy locals, in a way that is known. */
   | { readonly kind: 'lazy'; readonly way: number; readonly width: Width; readonly carriedIn: boolean }
 
@@ -33,25 +35,34 @@ export interface RegionFrame {
   readonly core: RegionFunctions
   readonly state: Expr
   readonly tlb: Expr
-  /** Locals of RAX..R15. */
-  readonly gpr: readonly number[]
+  readonly registers: RegionRegisters
   /** Linear address of the job's first page. */
   readonly origin: Expr
-  readonly flagResult: number
-  readonly flagCarries: number
-  readonly flagFixes: number
-  readonly lazyKind: number
   readonly lazyA: number
   readonly lazyB: number
   readonly lazyZ: number
-  /** Where the region is left: to this address, 1 in `interpret` if its instruction must be interpreted. */
-  readonly rip: number
-  readonly interpret: number
-  readonly exit: () => Label
+  /** Taken branches until the next poll. */
+  readonly left: number
   flags: FlagForm
-  /** Registers that the region reads or writes; those that it writes. */
-  usedRegisters: number
-  writtenRegisters: number
+}
+
+/** Leaves the region for an address, with registers and flags as they are here. `interpret`: its instruction must be interpreted. */
+export function leaveRegion(frame: RegionFrame, rip: Expr, interpret: boolean): void {
+  const { f, state, left } = frame
+  frame.registers.store()
+  storeFlags(frame)
+  f.store64(8, state, rip, STATE.rip)
+  f.return(or32(shl32(f.get(left, 'i32'), i32(1)), i32(interpret ? 1 : 0)))
+}
+/** Writes what the lazy locals say into the state block; `frame.flags` stays. */
+export function storeFlags(frame: RegionFrame): void {
+  const { flags, f, state } = frame
+  if (flags.kind !== 'lazy') return
+  const { way, width } = flags
+  f.store32(4, state, i32(way * 4 + Math.log2(width / 8) + 1), STATE.lazyKind)
+  if (way !== LAZY.logic) f.store64(8, state, f.get(frame.lazyA, 'i64'), STATE.lazyA)
+  if (way === LAZY.add || way === LAZY.sub) f.store64(8, state, f.get(frame.lazyB, 'i64'), STATE.lazyB)
+  f.store64(8, state, f.get(frame.lazyZ, 'i64'), STATE.lazyZ)
 }
 
 const V = (e: Expr): Val => e as unknown as Val
@@ -61,7 +72,6 @@ const signExtend = (w: Width, e: Expr): Expr =>
   w === 64 ? e : op('i64', { 8: 0xc2, 16: 0xc3, 32: 0xc4 }[w], e)
 const bitOf = (e: Expr, index: number): Expr => op('i32', 0x71, wrap(shr(e, i64(index))), i32(1))
 const xor32 = (a: Expr, b: Expr): Expr => op('i32', 0x73, a, b)
-const or32 = (a: Expr, b: Expr): Expr => op('i32', 0x72, a, b)
 const lowMask = (w: Width): Expr => i64((1n << BigInt(w)) - 1n)
 const GPR_END = STATE.gpr + 16 * 8
 
@@ -101,10 +111,12 @@ export class EmitRegion extends Emit {
     const { use, wanted, facts } = this.#i
     if (use.conditional && wanted > WANTED.nothing) this.flagsToWords()
     if (facts.locked)
-      this.f.loop((retry) => {
-        this.retry = retry
-        run(this)
-      })
+      this.#frame.registers.piece(true, () =>
+        this.f.loop((retry) => {
+          this.retry = retry
+          run(this)
+        }),
+      )
     else run(this)
     this.done()
   }
@@ -132,9 +144,9 @@ export class EmitRegion extends Emit {
     return this.word64(offset.imm as number)
   }
   override word64(offset: number): Expr {
-    const { f } = this
     const frame = this.#frame
-    if (offset >= STATE.gpr && offset < GPR_END) return f.get(this.#gpr((offset - STATE.gpr) / 8), 'i64')
+    if (offset >= STATE.gpr && offset < GPR_END)
+      return this.f.get(frame.registers.read((offset - STATE.gpr) / 8), 'i64')
     switch (offset) {
       case STATE.zero:
         return i64(0)
@@ -142,48 +154,22 @@ export class EmitRegion extends Emit {
         return add(frame.origin, i64(this.#i.from - this.#i.uop.getUint16(UOP.pageOffset, true)))
       case STATE.tmpAddress:
         return this.#i.address ?? i64(0)
-      case STATE.flagResult:
-        return f.get(frame.flagResult, 'i64')
-      case STATE.flagCarries:
-        return f.get(frame.flagCarries, 'i64')
-      case STATE.flagFixes:
-        return f.get(frame.flagFixes, 'i64')
     }
     return super.word64(offset)
   }
-  override setWord64(offset: number, v: Expr): void {
-    const frame = this.#frame
-    switch (offset) {
-      case STATE.flagResult:
-        this.f.set(frame.flagResult, v)
-        break
-      case STATE.flagCarries:
-        this.f.set(frame.flagCarries, v)
-        break
-      case STATE.flagFixes:
-        this.f.set(frame.flagFixes, v)
-        break
-      default:
-        super.setWord64(offset, v)
-    }
-  }
-  #gpr(n: number): number {
-    this.#frame.usedRegisters |= 1 << n
-    return this.#frame.gpr[n]!
-  }
   #part(n: number, high: boolean, w: Width): Expr {
-    const whole = this.f.get(this.#gpr(n), 'i64')
+    const whole = this.f.get(this.#frame.registers.read(n), 'i64')
     const shifted = high ? shr(whole, i64(8)) : whole
     if (w === 64) return shifted
     return w === 32 ? op('i64', 0xad, wrap(shifted)) : and(shifted, lowMask(w))
   }
   #setPart(n: number, high: boolean, w: Width, v: Expr): void {
-    const local = this.#gpr(n)
-    this.#frame.writtenRegisters |= 1 << n
+    const { registers } = this.#frame
     if (w >= 32) {
-      this.f.set(local, v)
+      this.f.set(registers.overwrite(n), v)
       return
     }
+    const local = registers.update(n)
     const mask = ((1n << BigInt(w)) - 1n) << (high ? 8n : 0n)
     const kept = and(this.f.get(local, 'i64'), i64(~mask))
     const low = and(v, lowMask(w))
@@ -208,19 +194,10 @@ export class EmitRegion extends Emit {
 
   /** Leaves before this instruction. */
   protected override leave(): void {
-    const { f } = this
-    const frame = this.#frame
-    f.set(frame.interpret, i32(1))
-    this.leaveTo(add(frame.origin, i64(this.#i.from)))
-  }
-  /** Leaves for an address, with the flags as they are here. */
-  leaveTo(rip: Expr): void {
-    this.f.set(this.#frame.rip, rip)
-    settleKind(this.#frame)
-    this.f.br(this.#frame.exit())
+    leaveRegion(this.#frame, add(this.#frame.origin, i64(this.#i.from)), true)
   }
   protected override raiseIf(condition: Expr): void {
-    this.f.if(condition, () => this.leave())
+    this.f.ifUnlikely(condition, () => this.leave())
   }
   override fault(): void {
     this.leave()
@@ -239,7 +216,7 @@ export class EmitRegion extends Emit {
       return
     }
     this.#conditions++
-    super.when(b, then, otherwise)
+    this.#frame.registers.piece(true, () => super.when(b, then, otherwise))
     this.#conditions--
   }
   override nextRip(): Val {
@@ -328,9 +305,15 @@ export class EmitRegion extends Emit {
   /** Makes the three words true. */
   flagsToWords(): void {
     const frame = this.#frame
-    const { flags } = frame
+    const { flags, state } = frame
     if (flags.kind === 'words') return
-    if (flags.kind === 'unknown') throw new Error('flags are wanted where they are not known')
+    if (flags.kind === 'state') {
+      const lazily = load32(4, state, STATE.lazyKind)
+      this.f.ifUnlikely(lazily, () => this.f.do(frame.core.settleFlags, state))
+      // Under a condition this is so on one way only.
+      if (this.#conditions === 0) frame.flags = { kind: 'words' }
+      return
+    }
     const [a, b, z] = this.#operands()
     const w = flags.width
     setWords(frame)
@@ -344,14 +327,11 @@ export class EmitRegion extends Emit {
     return [this.f.get(lazyA, 'i64'), this.f.get(lazyB, 'i64'), this.f.get(lazyZ, 'i64')]
   }
   override flag(name: Flag): Bool {
+    // Nobody wants what is made of it.
+    if (this.#i.wanted === WANTED.nothing && !this.#i.use.reads) return B(i32(0))
+    if (this.#frame.flags.kind === 'state') this.flagsToWords()
     const { flags } = this.#frame
-    if (flags.kind === 'words') return super.flag(name)
-    if (flags.kind === 'unknown') {
-      // Only where nobody wants what is made of it.
-      if (this.#i.wanted === WANTED.nothing) return B(i32(0))
-      throw new Error('a flag is wanted where it is not known')
-    }
-    return B(this.fix(this.#flagOf(name, flags)))
+    return flags.kind === 'lazy' ? B(this.fix(this.#flagOf(name, flags))) : super.flag(name)
   }
   #flagOf(name: Flag, { way, width, carriedIn }: FlagForm & { kind: 'lazy' }): Expr {
     const [a, b, z] = this.#operands()
@@ -411,13 +391,8 @@ export class EmitRegion extends Emit {
   }
 }
 
+/** The words are about to be written. */
 function setWords(frame: RegionFrame): void {
-  frame.f.set(frame.lazyKind, i32(0))
+  frame.f.store32(4, frame.state, i32(0), STATE.lazyKind)
   frame.flags = { kind: 'words' }
-}
-/** Says in the lazy locals what the flags are now; `frame.flags` stays. */
-export function settleKind(frame: RegionFrame): void {
-  const { flags, f } = frame
-  if (flags.kind !== 'lazy') return
-  f.set(frame.lazyKind, i32(flags.way * 4 + Math.log2(flags.width / 8) + 1))
 }

@@ -57,7 +57,8 @@ export function flagUse(handler: Handler, uop: DataView): FlagUse {
     reads: READS.test(key),
     keepsCarry: KEEPS_CARRY.test(key),
     mayLeave: facts.kinds.includes('m') || STACK.test(key),
-    conditional: (isShift || rotates) && !fixedCount,
+    // Through carry the count is taken modulo the width plus one: only the code knows whether it is zero.
+    conditional: ((isShift || rotates) && !fixedCount) || key.startsWith('RC'),
   }
 }
 

@@ -9,7 +9,7 @@ import { SPECIAL } from '../handlers.ts'
 import { EmitVector } from '../read/emit-vector.ts'
 import { MEANINGS } from '../sem/meanings.ts'
 import { VECTOR_MEANINGS } from '../sem/vector-meanings.ts'
-import { STATE, UOP } from '../state.ts'
+import { UOP } from '../state.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -47,13 +47,16 @@ import {
 } from './control-flow.ts'
 import {
   EmitRegion,
+  type FlagForm,
+  leaveRegion,
   type RegionFrame,
   type RegionFunctions,
   type RegionInstruction,
-  settleKind,
+  storeFlags,
 } from './emit-region.ts'
 import { type FlagUse, flagUse, WANTED, type Wanted, wantedBefore } from './flags.ts'
 import { flowOf, handlerOf, JOB_UOPS, type RegionEntry, type RegionJob, SHAPE } from './job.ts'
+import { RegionRegisters, type RegistersHeld } from './registers.ts'
 
 export interface Region {
   readonly bytes: Uint8Array
@@ -66,6 +69,7 @@ const IMPORTS = {
   storeOpen: [['i32', 'i64', 'i32', 'i32'], ['i32']],
   divWide: [['i32', 'i64', 'i64', 'i64'], []],
   regionPage: [['i32', 'i64'], ['i32']],
+  settleFlags: [['i32'], []],
 } as const
 
 const PAGE = 4096
@@ -122,6 +126,14 @@ const NOWHERE: RegionInstruction = {
   jump: () => {},
 }
 
+/** What is known where a block begins. */
+interface Known {
+  readonly registers: RegistersHeld
+  readonly flags: FlagForm
+}
+const IN_STATE: FlagForm = { kind: 'state' }
+const NOTHING_HELD: RegistersHeld = { valid: 0, dirty: 0 }
+
 interface BlockFlags {
   readonly uses: readonly (FlagUse | undefined)[]
   before: Wanted
@@ -137,7 +149,10 @@ class RegionWriter {
   readonly #frame: RegionFrame
   readonly #flags: readonly BlockFlags[]
   readonly #labels = new Map<Scope, Label>()
-  #exit!: Label
+  /** What the edges that were written know, by the block they lead to. */
+  readonly #known: Known[][]
+  /** Blocks that more than one way leads to. */
+  readonly #isMeeting: readonly boolean[]
   #dispatcher!: Label
   readonly #pages: Expr
   readonly #left: number
@@ -161,68 +176,30 @@ class RegionWriter {
       core,
       state: f.param(0),
       tlb: f.param(3),
-      gpr: Array.from({ length: 16 }, () => f.local('i64')),
+      registers: new RegionRegisters(f, f.param(0)),
       origin: f.get(origin, 'i64'),
-      flagResult: f.local('i64'),
-      flagCarries: f.local('i64'),
-      flagFixes: f.local('i64'),
-      lazyKind: f.local('i32'),
       lazyA: f.local('i64'),
       lazyB: f.local('i64'),
       lazyZ: f.local('i64'),
-      rip: f.local('i64'),
-      interpret: f.local('i32'),
-      exit: () => this.#exit,
-      flags: { kind: 'words' },
-      usedRegisters: 0,
-      writtenRegisters: 0,
+      left: this.#left,
+      flags: IN_STATE,
     }
     this.#flags = this.#findFlags()
+    this.#known = this.#blocks.map(() => [])
+    this.#isMeeting = this.#findMeetings()
   }
 
   write(): void {
     const f = this.#f
-    const frame = this.#frame
-    const { state } = frame
-    const body = f.detour(() => {
-      f.block((exit) => {
-        this.#exit = exit
-        f.loop((dispatcher) => {
-          this.#dispatcher = dispatcher
-          this.#emitScopes(0, this.#blocks.length + 1, [...this.#shape.scopes])
-        })
-      })
-    })
-    // Only now it is known which registers are used.
-    for (let n = 0; n < 16; n++)
-      if (frame.usedRegisters & (1 << n)) f.set(frame.gpr[n]!, load64(8, state, STATE.gpr + n * 8))
-    f.set(frame.flagResult, load64(8, state, STATE.flagResult))
-    f.set(frame.flagCarries, load64(8, state, STATE.flagCarries))
-    f.set(frame.flagFixes, load64(8, state, STATE.flagFixes))
-    f.set(frame.origin.imm as number, this.#origin())
+    const { origin } = this.#frame
+    f.set(origin.imm as number, this.#origin())
     f.set(this.#left, f.param(4))
     f.set(this.#next, and32(f.param(5), i32(255)))
-    f.set(this.#valid, shl32(i32(1), shr32(f.param(5), i32(8))))
-    f.append(body)
-    for (let n = 0; n < 16; n++)
-      if (frame.writtenRegisters & (1 << n))
-        f.store64(8, state, f.get(frame.gpr[n]!, 'i64'), STATE.gpr + n * 8)
-    f.store64(8, state, f.get(frame.rip, 'i64'), STATE.rip)
-    f.if(
-      f.get(frame.lazyKind, 'i32'),
-      () => {
-        f.store32(4, state, f.get(frame.lazyKind, 'i32'), STATE.lazyKind)
-        f.store64(8, state, f.get(frame.lazyA, 'i64'), STATE.lazyA)
-        f.store64(8, state, f.get(frame.lazyB, 'i64'), STATE.lazyB)
-        f.store64(8, state, f.get(frame.lazyZ, 'i64'), STATE.lazyZ)
-      },
-      () => {
-        f.store64(8, state, f.get(frame.flagResult, 'i64'), STATE.flagResult)
-        f.store64(8, state, f.get(frame.flagCarries, 'i64'), STATE.flagCarries)
-        f.store64(8, state, f.get(frame.flagFixes, 'i64'), STATE.flagFixes)
-      },
-    )
-    f.return(or32(shl32(f.get(this.#left, 'i32'), i32(1)), f.get(frame.interpret, 'i32')))
+    if (this.#job.pages.length > 1) f.set(this.#valid, shl32(i32(1), shr32(f.param(5), i32(8))))
+    f.loop((dispatcher) => {
+      this.#dispatcher = dispatcher
+      this.#emitScopes(0, this.#blocks.length + 1, [...this.#shape.scopes])
+    })
     f.unreachable()
   }
   /** From the page of the entry to the first page. */
@@ -252,8 +229,10 @@ class RegionWriter {
         this.#labels.set(scope, label)
         this.#emitScopes(scope.start, scope.end, inner)
       }
-      if (scope.kind === 'loop') this.#f.loop(body)
-      else this.#f.block(body)
+      if (scope.kind === 'loop') {
+        const { registers } = this.#frame
+        registers.piece(false, () => this.#f.loop(body))
+      } else this.#f.block(body)
       scopes = rest
       position = scope.end
     }
@@ -324,7 +303,9 @@ class RegionWriter {
     const block = this.#blocks[n]!
     const frame = this.#frame
     const flags = this.#flags[n]!
-    frame.flags = { kind: flags.before === WANTED.values ? 'words' : 'unknown' }
+    const known = this.#knownBefore(n)
+    frame.registers.held = known.registers
+    frame.flags = known.flags
     for (const [index, instruction] of block.instructions.entries())
       this.#emitInstruction(n, instruction, index, flags)
     const last = block.instructions.at(-1)!
@@ -344,8 +325,7 @@ class RegionWriter {
     const handler = handlerOf(handlerNumber(this.#job, instruction))
     const use = flags.uses[index]
     if (handler === undefined || use === undefined) {
-      this.#f.set(frame.interpret, i32(1))
-      this.#leave(add(frame.origin, i64(this.#distance(instruction))))
+      leaveRegion(frame, add(frame.origin, i64(this.#distance(instruction))), true)
       return
     }
     const address = this.#address(instruction)
@@ -392,16 +372,50 @@ class RegionWriter {
     return { value: f.get(local, 'i64'), release: () => f.release(local, 'i64') }
   }
 
-  /** Goes on in a block, or leaves for `target`. */
+  /** What is known at the beginning of a block: of its only edge, or what all edges that led here have in common. */
+  #knownBefore(n: number): Known {
+    const edges = this.#known[n]!
+    if (!this.#isMeeting[n] && edges.length === 1) return edges[0]!
+    const isDispatched = this.#isDispatched(n)
+    const valid = isDispatched ? 0 : edges.reduce((all, { registers }) => all & registers.valid, 0xffff)
+    return {
+      registers: edges.length === 0 ? NOTHING_HELD : { valid, dirty: 0 },
+      flags: this.#formAtMeeting(n),
+    }
+  }
+  /** Where ways meet, the state block has the flags: as words if their values are wanted. */
+  #formAtMeeting(n: number): FlagForm {
+    return this.#flags[n]!.before === WANTED.values && !this.#isDispatched(n) ? { kind: 'words' } : IN_STATE
+  }
+  /** Whether a dispatcher sends there, or through there: nothing is known then. */
+  #isDispatched(n: number): boolean {
+    const { dispatch } = this.#shape
+    return dispatch.has(n + 1) || [...dispatch.values()].some((targets) => targets.includes(n + 1))
+  }
+  #findMeetings(): boolean[] {
+    const arrivals = this.#blocks.map((_, n): number => (this.#isDispatched(n) ? 2 : 0))
+    this.#blocks.forEach((block, from) => {
+      for (const to of successors(block)) {
+        if (to < 0) continue
+        const kind = this.#shape.edge(from, to)
+        arrivals[to] = arrivals[to]! + (kind === 'back' || kind === 'dispatch' ? 2 : 1)
+      }
+    })
+    return arrivals.map((count) => count > 1)
+  }
+
+  /** Goes on in a block, or leaves for `target`. This way ends here: what is known stays as it was for others. */
   #edge(from: number, to: number, target: Expr): void {
-    const f = this.#f
     if (to < 0) {
       this.#leave(target)
       return
     }
-    const flags = this.#frame.flags
-    this.#handOver(this.#flags[to]!.before)
+    const f = this.#f
+    const frame = this.#frame
+    const before: Known = { registers: frame.registers.held, flags: frame.flags }
     this.#checkPage(from, to, target)
+    if (this.#isMeeting[to]) this.#meet(to)
+    this.#known[to]!.push({ registers: frame.registers.held, flags: frame.flags })
     const position = to + 1
     const kind = this.#shape.edge(from, to)
     if (kind === 'dispatch' || kind === 'back') this.#spendBranch(target)
@@ -413,27 +427,32 @@ class RegionWriter {
       if (kind === 'back') f.br(this.#labelOf('loop', position))
       else if (kind === 'forward' || this.#hasScopeEnding(position)) f.br(this.#labelOf('block', position))
     }
-    this.#frame.flags = flags
+    frame.registers.held = before.registers
+    frame.flags = before.flags
   }
   #leave(target: Expr): void {
-    this.#f.set(this.#frame.rip, target)
-    settleKind(this.#frame)
-    this.#f.br(this.#exit)
+    leaveRegion(this.#frame, target, false)
   }
-  /** Brings the flags into the form in which the next block expects them. */
-  #handOver(wanted: Wanted): void {
+  /** Brings registers and flags into the state block, as the block where ways meet expects them. */
+  #meet(to: number): void {
     const frame = this.#frame
-    if (wanted === WANTED.onLeaving) settleKind(frame)
-    else if (wanted === WANTED.values && frame.flags.kind === 'lazy') {
+    const { registers } = frame
+    registers.store()
+    registers.held = { valid: registers.held.valid, dirty: 0 }
+    if (this.#flags[to]!.before === WANTED.nothing) return
+    if (this.#formAtMeeting(to).kind === 'words') {
       const emit = new EmitRegion(frame, NOWHERE)
       emit.flagsToWords()
       emit.done()
+    } else {
+      storeFlags(frame)
+      frame.flags = IN_STATE
     }
   }
   #spendBranch(target: Expr): void {
     const f = this.#f
     f.set(this.#left, sub32(f.get(this.#left, 'i32'), i32(1)))
-    f.if(not32(gtS32(f.get(this.#left, 'i32'), i32(0))), () => this.#leave(target))
+    f.ifUnlikely(not32(gtS32(f.get(this.#left, 'i32'), i32(0))), () => this.#leave(target))
   }
   #pageOf(block: number): number {
     return this.#job.shape[this.#blocks[block]!.instructions[0]! * SHAPE.words + SHAPE.page]!
@@ -445,10 +464,10 @@ class RegionWriter {
     if (this.#job.shape[last * SHAPE.words + SHAPE.page] === page) return
     const f = this.#f
     const bit = i32(1 << page)
-    f.if(not32(and32(f.get(this.#valid, 'i32'), bit)), () => {
+    f.ifUnlikely(not32(and32(f.get(this.#valid, 'i32'), bit)), () => {
       const linear = add(this.#frame.origin, i64(this.#job.pages[page]! * PAGE))
       const host = f.call(this.#frame.core.regionPage, 'i32', this.#frame.state, linear)
-      f.if(ne32(host, load32(4, this.#pages, page * 4)), () => this.#leave(target))
+      f.ifUnlikely(ne32(host, load32(4, this.#pages, page * 4)), () => this.#leave(target))
       f.set(this.#valid, or32(f.get(this.#valid, 'i32'), bit))
     })
   }
@@ -460,7 +479,8 @@ class RegionWriter {
     const value = f.get(kept, 'i64')
     for (const site of this.#blocks[from]!.returns) {
       const linear = add(this.#frame.origin, i64(this.#distance(this.#blocks[site]!.instructions[0]!)))
-      f.if(eq(value, linear), () => this.#edge(from, site, value))
+      const { registers } = this.#frame
+      registers.piece(true, () => f.if(eq(value, linear), () => this.#edge(from, site, value)))
     }
     this.#leave(value)
     f.release(kept, 'i64')

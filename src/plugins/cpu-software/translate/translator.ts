@@ -16,14 +16,16 @@ import { flowOf, JOB_UOPS } from './job.ts'
 export const TRANSLATION_MODES = ['off', 'normal', 'forced'] as const
 export type TranslationMode = (typeof TRANSLATION_MODES)[number]
 
-/**
- * Samples after which a branch target is hot (they are counted in a byte), and those that code around it must have had
- * to come along. Optimised code costs as much to make as some 60,000 executions in the interpreter.
- */
-const HOT_AFTER = 250
-const WARM_AFTER = 16
-/** Taken branches between two samples: prime, so that no loop keeps in step. */
-const SAMPLE_PERIOD = 251
+/** When code is translated. */
+export interface Heat {
+  /** Samples after which a branch target is hot (they are counted in a byte), and those that code around it must have had to come along. */
+  readonly hotAfter: number
+  readonly warmAfter: number
+  /** Taken branches between two samples: prime, so that no loop keeps in step. */
+  readonly samplePeriod: number
+}
+/** Optimised code costs as much to make as some 10,000 executions in the interpreter; five times lower, a boot spends more on it than it gains. */
+const HEAT: Heat = { hotAfter: 250, warmAfter: 16, samplePeriod: 251 }
 
 /** Host page → offset and length of each instruction there. */
 type Coverage = ReadonlyMap<number, readonly number[]>
@@ -43,6 +45,8 @@ export interface Translation {
   readonly mode: TranslationMode
   /** To the thread that compiles; without one it is done here, at once. */
   readonly port: CompilerPort | undefined
+  /** For tests: other than usual, of the mode `normal`. */
+  readonly heat?: Heat
 }
 
 /** What regions import of the core. */
@@ -62,10 +66,11 @@ export class Translator {
   /** Asked for, not written since. */
   readonly #pending = new Map<number, WantedRegion>()
   readonly #port: CompilerPort | undefined
+  readonly #warmAfter: number
   #nextId = 0
   readonly mode: TranslationMode
 
-  constructor(cpu: Cpu, core: RegionImports, { mode, port }: Translation) {
+  constructor(cpu: Cpu, core: RegionImports, { mode, port, heat = HEAT }: Translation) {
     this.#cpu = cpu
     this.#core = core
     this.mode = mode
@@ -73,8 +78,9 @@ export class Translator {
     this.#view = cpu.state.view
     this.#u8 = cpu.state.memory.u8
     for (let n = REGION_SLOTS - 1; n >= 0; n--) this.#free.push(FIRST_REGION_SLOT + n)
-    cpu.state.setHalf('hotAfter', mode === 'off' ? 0 : mode === 'forced' ? 1 : HOT_AFTER)
-    cpu.state.setHalf('samplePeriod', { off: POLL_BRANCHES, normal: SAMPLE_PERIOD, forced: 1 }[mode])
+    this.#warmAfter = mode === 'forced' ? 0 : heat.warmAfter
+    cpu.state.setHalf('hotAfter', { off: 0, normal: heat.hotAfter, forced: 1 }[mode])
+    cpu.state.setHalf('samplePeriod', { off: POLL_BRANCHES, normal: heat.samplePeriod, forced: 1 }[mode])
   }
 
   /** The branch target in `rip` is hot. */
@@ -83,8 +89,8 @@ export class Translator {
     if (state.half('mode') !== 0) return
     const linear = state.word('rip')
     if (this.mode === 'forced' && !this.#cpu.decodeForTranslation()) return
-    const warmAfter = this.mode === 'forced' ? 0 : WARM_AFTER
-    const collector = new Collector(state, linear, warmAfter, (page) => this.#cpu.translateForFetch(page))
+    const fetchPage = (page: bigint) => this.#cpu.translateForFetch(page)
+    const collector = new Collector(state, linear, this.#warmAfter, fetchPage)
     const collected = collector.collect(linear)
     if (collected === undefined || !this.#isWorthIt(collected)) return
     this.#cpu.count('regionsWanted')

@@ -12,6 +12,8 @@ const TYPE_BYTE: Readonly<Record<Type, number>> = { i32: 0x7f, i64: 0x7e, f32: 0
 export class Bytes {
   data = new Uint8Array(256)
   length = 0
+  /** Places of conditional branches that are hardly ever taken (branch hinting proposal), in order. */
+  readonly unlikely: number[] = []
 
   #room(count: number): void {
     if (this.length + count <= this.data.length) return
@@ -59,6 +61,11 @@ export class Bytes {
     this.#room(bytes.length)
     this.data.set(bytes, this.length)
     this.length += bytes.length
+  }
+  /** Another buffer's bytes, with its hints. */
+  appendAll(other: Bytes): void {
+    for (const at of other.unlikely) this.unlikely.push(this.length + at)
+    this.append(other.data.subarray(0, other.length))
   }
   name(text: string): void {
     const bytes = new TextEncoder().encode(text)
@@ -408,7 +415,7 @@ export class FunctionWriter {
     return written
   }
   append(written: Bytes): void {
-    this.code.append(written.data.subarray(0, written.length))
+    this.code.appendAll(written)
   }
   block(body: (label: Label) => void): void {
     this.#nest(0x02, body)
@@ -424,8 +431,13 @@ export class FunctionWriter {
     this.#depth--
     this.code.u8(0x0b)
   }
-  if(condition: Expr, then: () => void, otherwise?: () => void): void {
+  /** An `if` whose condition is hardly ever true: engines put its code out of the way. */
+  ifUnlikely(condition: Expr, then: () => void): void {
+    this.if(condition, then, undefined, true)
+  }
+  if(condition: Expr, then: () => void, otherwise?: () => void, unlikely = false): void {
     this.#write(condition)
+    if (unlikely) this.code.unlikely.push(this.code.length)
     this.code.u8(0x04)
     this.code.u8(0x40)
     this.#depth++
@@ -524,7 +536,7 @@ export class FunctionWriter {
       out.u32(1)
       out.u8(TYPE_BYTE[type])
     }
-    out.append(this.code.data.subarray(0, this.code.length))
+    out.appendAll(this.code)
     out.u8(0x0b)
     return out
   }
@@ -662,10 +674,31 @@ export class ModuleWriter {
         b.u32(this.#table.length)
         for (const index of this.#table) b.u32(index)
       })
+    const bodies = this.#functions.map(({ writer }) => writer!.body())
+    this.#branchHints(bodies, section)
     section(10, (b) => {
-      b.u32(this.#functions.length)
-      for (const { writer } of this.#functions) b.sized(writer!.body())
+      b.u32(bodies.length)
+      for (const body of bodies) b.sized(body)
     })
     return out.take()
+  }
+
+  /** Custom section of the branch hinting proposal: for each function the places of its unlikely branches. */
+  #branchHints(bodies: readonly Bytes[], section: (id: number, write: (b: Bytes) => void) => void): void {
+    const hinted = bodies.flatMap((body, n) => (body.unlikely.length > 0 ? [{ body, n }] : []))
+    if (hinted.length === 0) return
+    section(0, (b) => {
+      b.name('metadata.code.branch_hint')
+      b.u32(hinted.length)
+      for (const { body, n } of hinted) {
+        b.u32(this.#imports.length + n)
+        b.u32(body.unlikely.length)
+        for (const at of body.unlikely) {
+          b.u32(at)
+          b.u32(1)
+          b.u8(0)
+        }
+      }
+    })
   }
 }
