@@ -132,7 +132,7 @@ async function sendAll(socket: Socket): Promise<void> {
 }
 
 async function receiveAll(socket: Socket): Promise<void> {
-  // passt (2023-03) carries nothing from a server that speaks before it was spoken to.
+  // For QEMU's side: passt (2023-03) carries nothing from a server that has the first word. xt makes up for that.
   socket.write(Buffer.alloc(1))
   let received = 0
   for await (const chunk of socket) received += (chunk as Buffer).length

@@ -15,14 +15,19 @@ const TAIL_LINES = 15
 
 export class GuestLines {
   readonly #cpu: () => number
+  readonly #record: () => string
   readonly #lines: Line[] = []
   #partial = ''
   #ended = false
   #onLine = () => {}
 
-  /** `cpu` is asked when a line with a marker ("@..." or xt's own) arrives. */
-  constructor(output: Readable, cpu: () => number) {
+  /**
+   * `cpu` is asked when a line with a marker ("@..." or xt's own) arrives; `record`, what the machine's own log says, when the
+   * guest has ended unasked.
+   */
+  constructor(output: Readable, cpu: () => number, record = () => '') {
     this.#cpu = cpu
+    this.#record = record
     output.setEncoding('utf8').on('data', (text: string) => this.#take(text))
     output.once('close', () => {
       this.#ended = true
@@ -51,7 +56,8 @@ export class GuestLines {
 
   #failure(what: string, pattern: RegExp): Error {
     const tail = this.#lines.slice(-TAIL_LINES).map(({ text }) => text)
-    return new Error(`the guest ${what} ${pattern}; its last lines:\n${tail.join('\n')}`)
+    const record = this.#ended ? this.#record().split('\n').slice(-TAIL_LINES) : []
+    return new Error(`the guest ${what} ${pattern}; its last lines:\n${[...tail, ...record].join('\n')}`)
   }
 
   #take(text: string): void {

@@ -6,14 +6,14 @@
  * unpacked. QEMU unpacks it in the guest: there the kernel's start is its first line, which `earlyprintk` brings out.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { consoleLine } from '../../src/base/console-wire.ts'
 import { connectDomain, findDomain } from '../../src/engine/domains.ts'
-import { consoleSocket, type XtPaths, xtPaths } from '../../src/engine/paths.ts'
+import { consoleSocket, domainLog, type XtPaths, xtPaths } from '../../src/engine/paths.ts'
 import { GuestLines } from './guest-lines.ts'
 import { cpuSeconds } from './process-times.ts'
 
@@ -81,7 +81,11 @@ export class XtMachines implements MachineKind {
     const { pid } = await client.info()
     const socket = connect(consoleSocket(entry.dir))
     socket.write(consoleLine({ mode: 'read', replay: true }))
-    const lines = new GuestLines(socket, () => cpuSeconds(pid))
+    const lines = new GuestLines(
+      socket,
+      () => cpuSeconds(pid),
+      () => readFileSync(domainLog(this.#paths, 'bench'), 'utf8'),
+    )
     await lines.line(/"ok":true/)
     const kernelStart = { atMs: performance.now(), cpu: cpuSeconds(pid) }
     await client.unpause()

@@ -25,8 +25,8 @@ export interface Session {
 
 const VIRTIO = ['virtio_ring', 'virtio', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_pci']
 const SHARE_MIB = 100
-/** Size of the file that sequential rows read and write. */
-export const DISK_MIB = Number(process.env['XT_BENCH_DISK_MIB'] ?? 256)
+/** Size of the disk that sequential rows read and write. */
+export const DISK_MIB = Number(process.env['XT_BENCH_DISK_MIB'] ?? 1024)
 /** Ports of the guest for network rows. */
 export const PORT = { sink: 5001, source: 5002, echo: 5003 } as const
 const listen = (port: number, program: string) => `nc -ll -p ${port} -e ${program} 2>/dev/null &`

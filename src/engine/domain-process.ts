@@ -3,7 +3,7 @@
  * stay small, so nothing of the command line is imported here, and plugins only as a domain needs them.
  */
 import type { DomainConfig } from '../config/schema.ts'
-import { builtinPlugins } from '../plugins/builtin.ts'
+import { builtinPlugins, showDisk } from '../plugins/builtin.ts'
 import { buildPvhGuest } from './boot/build.ts'
 import { loadPlugins } from './discover.ts'
 import { errors } from './errors.ts'
@@ -30,6 +30,7 @@ await serveDomain({
     refuseUnserved(config)
     return loadPlugins(builtinPlugins, plugins, process.cwd())
   },
+  showDisk,
   buildGuest: (memory, config, files) => {
     const { vcpus, maxVcpus } = config
     const guest = buildPvhGuest(memory, { ...files, vcpus, maxVcpus })

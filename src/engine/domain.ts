@@ -30,6 +30,7 @@ import {
 import type { LaunchedDomain } from './launch.ts'
 import { consoleSocket, domainLog, dumpDir, fileName, type XtPaths } from './paths.ts'
 import type { Plugin } from './plugin.ts'
+import type { ShowDisk } from './run-bootloader.ts'
 import { enterStore, leaveStore, renameInStore, requestOfGuest, type StoreConnection } from './store-nodes.ts'
 import type { TraceSessions } from './trace-session.ts'
 import { type GuestEnd, type GuestStart, Vm } from './vm.ts'
@@ -42,6 +43,8 @@ export interface DomainHost {
   now(): number
   openStore(): Promise<StoreConnection>
   loadPlugins(config: DomainConfig): Promise<readonly Plugin[]>
+  /** A disk as a file, for the bootloader. */
+  readonly showDisk: ShowDisk
   /** Puts the guest into memory. */
   buildGuest(memory: MachineMemory, config: DomainConfig, files: GuestFiles): GuestStart
   /** Starts another domain process for a configuration; settles when its guest runs, or is complete if `paused`. */
@@ -75,6 +78,8 @@ export class Domain {
   /** The log keeps the name that the domain was made with. */
   readonly #log: string
   readonly #gone = new AbortController()
+  /** Aborted when the domain is to be no more, also while it is being made. */
+  readonly #unwanted = new AbortController()
   #config: DomainConfig
   /** The largest target that the balloon ever had. */
   #mostKiB: number
@@ -159,6 +164,7 @@ export class Domain {
 
   async #goDown(): Promise<void> {
     this.#destroyAsked = true
+    this.#unwanted.abort()
     await this.#vm?.destroy()
     // A creation that is broken off releases what it had.
     await this.#created?.catch(() => undefined)
@@ -170,9 +176,10 @@ export class Domain {
     const config = this.#config
     if (config.type !== 'pvh') throw errors.XT_TYPE_UNSUPPORTED(config.type)
     // Slow things begin together; all must have ended before one that failed ends the rest.
+    const entered = this.#enterRegistry()
     const [claim, files, plugins] = await allOf([
-      this.#enterRegistry(),
-      readGuestFiles(config, host.paths.runDir),
+      entered,
+      entered.then(({ dir }) => this.#readFiles(dir)),
       host.loadPlugins(config),
     ])
     this.#mustGoOn()
@@ -199,6 +206,19 @@ export class Domain {
     return claim
   }
 
+  #readFiles(directory: string): Promise<GuestFiles> {
+    const { clock, log, showDisk } = this.#host
+    const notice = (line: string) => this.#notice(line)
+    const { signal } = this.#unwanted
+    return readGuestFiles(this.#config, { directory, showDisk, clock, log, notice, signal })
+  }
+
+  /** Something takes long: for the log, and for who waits. */
+  #notice(line: string): void {
+    this.#host.log.warn(line)
+    this.#host.progress(line)
+  }
+
   #makeVm(claim: Claim, plugins: readonly Plugin[], boot: (memory: MachineMemory) => GuestStart): Vm {
     const host = this.#host
     const config = this.#config
@@ -220,10 +240,7 @@ export class Domain {
       log: host.log,
       clock: host.clock,
       boot,
-      notice: (line) => {
-        host.log.warn(line)
-        host.progress(line)
-      },
+      notice: (line) => this.#notice(line),
       onState: (state) => this.#tell({ type: 'state', state }),
     })
   }

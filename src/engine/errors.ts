@@ -154,7 +154,14 @@ export const errors = defineErrors({
   XT_BOOTLOADER_DISK: {
     title: 'The bootloader has no disk to look into',
     message: (name: string, why: string) => `bootloader="${name}": ${why}`,
-    hint: 'A bootloader reads the first entry of disk=, which must be a raw file or a block device.',
+    hint: 'A bootloader reads the first entry of disk=: a file, a block device, or an image of any format.',
+  },
+  XT_BOOTLOADER_STUCK: {
+    title: 'The bootloader does not end',
+    message: (name: string, disk: string, seconds: number, _command: string) =>
+      `${name} on ${disk} has not ended after ${seconds} s and was killed`,
+    hint: (_name: string, _disk: string, _seconds: number, command: string) =>
+      `Does the disk answer, and does it ask somebody something? Try it by hand: ${command}`,
   },
   XT_BOOTLOADER_FAILED: {
     title: 'The bootloader found nothing to boot',

@@ -5,7 +5,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { DomainConfig } from '../config/schema.ts'
 import { errors } from './errors.ts'
-import { withBootloader } from './run-bootloader.ts'
+import { type BootloaderHost, withBootloader } from './run-bootloader.ts'
 
 export interface GuestFiles {
   readonly kernel: Uint8Array
@@ -16,11 +16,11 @@ export interface GuestFiles {
 }
 
 /** Rejects with XT_KERNEL_MISSING, XT_FILE_UNREADABLE or the bootloader's errors. */
-export async function readGuestFiles(config: DomainConfig, runDir: string): Promise<GuestFiles> {
+export async function readGuestFiles(config: DomainConfig, host: BootloaderHost): Promise<GuestFiles> {
   const { bootloader, kernel, ramdisk, cmdline } = config
   if (bootloader !== undefined) {
     const files = { ...config, bootloader }
-    return withBootloader(files, runDir, async (found) => ({
+    return withBootloader(files, host, async (found) => ({
       ...(await readFiles(found)),
       kernelName: `the kernel that ${bootloader} found`,
     }))

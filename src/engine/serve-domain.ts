@@ -12,7 +12,7 @@ import { connectDomain } from './domains.ts'
 import { launchDomain, type StartAnswer, type StartMessage } from './launch.ts'
 
 /** What a domain is made of: the entry says it, so that tests can run other things in a real process. */
-export interface DomainParts extends Pick<DomainHost, 'loadPlugins' | 'buildGuest'> {
+export interface DomainParts extends Pick<DomainHost, 'loadPlugins' | 'showDisk' | 'buildGuest'> {
   /** The program that restarts: this very one. */
   readonly entry: URL
 }

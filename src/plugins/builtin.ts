@@ -1,5 +1,9 @@
-/** The list of builtin plugins, in the order of equals. Each is loaded only where a domain needs it. */
+/**
+ * The list of builtin plugins, in the order of equals, each loaded only where a domain needs it; and what the engine needs
+ * of one of them before there is a machine.
+ */
 import type { BuiltinPlugin } from '../engine/discover.ts'
+import type { ShowDisk } from '../engine/run-bootloader.ts'
 
 export const builtinPlugins: readonly BuiltinPlugin[] = [
   { name: 'cpu-software', load: () => import('./cpu-software/index.ts') },
@@ -9,3 +13,9 @@ export const builtinPlugins: readonly BuiltinPlugin[] = [
   { name: '9pfs', load: () => import('./9pfs/index.ts') },
   { name: 'vif', load: () => import('./vif/index.ts') },
 ]
+
+/** A disk as a file, for the bootloader. */
+export const showDisk: ShowDisk = async (disk, options) => {
+  const vbd = await import('./vbd/show-disk.ts')
+  return vbd.showDisk(disk, options)
+}

@@ -6,7 +6,7 @@
  */
 import { type Domid, type Gref, type Port, port } from '../base/brand.ts'
 import { type MachineMemory, PAGE_SIZE } from '../base/machine-memory.ts'
-import { announceWrite } from '../base/vcpu-control.ts'
+import { announceWrite, CONTROL_WORD, controlWord, VCPU_STATE } from '../base/vcpu-control.ts'
 import { ENOSYS } from './abi/errno.ts'
 import { GNTST } from './abi/grant_table.ts'
 import { HYPERVISOR } from './abi/xen.ts'
@@ -141,6 +141,8 @@ export class LocalXen implements Disposable {
         if (trace?.isOn) trace.event('to guest', remotePort, device)
         evtchn.notifyFromDom0(own)
       },
+      // The main thread may not block.
+      ...(this.#doorbell.index === 0 ? {} : { awaitIdle: (ms: number) => this.#awaitIdle(remotePort, ms) }),
       [Symbol.dispose]: () => {
         if (!open) return
         open = false
@@ -149,6 +151,12 @@ export class LocalXen implements Disposable {
         evtchn.closeFromDom0(own)
       },
     }
+  }
+
+  #awaitIdle(remotePort: Port, ms: number): void {
+    const { memory, state } = this.domain
+    const word = controlWord(memory, state.getPort(remotePort, 'vcpu'), CONTROL_WORD.state)
+    Atomics.wait(memory.i32, word, VCPU_STATE.running, ms)
   }
 
   #map(refs: readonly Gref[], access: 'ro' | 'rw', counters: { grants: number }): Mapping {

@@ -62,6 +62,11 @@ export interface EvtchnClient {
 export interface Channel extends Disposable {
   readonly port: Port
   notify(): void
+  /**
+   * Blocks the thread until the processor that gets the events has nothing to do, at most so long. Absent where that cannot
+   * be known, and on the main thread.
+   */
+  awaitIdle?(ms: number): void
 }
 
 export interface GnttabClient {

@@ -1,8 +1,15 @@
-import { writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { listDomains } from '../../src/engine/domains.ts'
-import { assertNothingLeft, lab, openStore } from './fixtures/launch-fake.ts'
+import {
+  assertNothingLeft,
+  eventually,
+  isRunning,
+  lab,
+  openDomain,
+  openStore,
+} from './fixtures/launch-fake.ts'
 
 t.test('mistakes of the user are one error each, and leave no process and no file', async (t) => {
   const { paths, launch, config } = lab(t)
@@ -49,6 +56,39 @@ t.test('a launcher that breaks off takes the domain that is being made with it',
   t.same(progress, ['waiting for stuck attach'])
   t.same(await listDomains(paths), [])
 })
+
+t.test(
+  'a bootloader that hangs is told to who waits, and ends with the launcher or by destroy',
+  async (t) => {
+    const { paths, launch } = lab(t)
+    const [program, pidFile] = ['loader', 'pid'].map((name) => join(paths.runDir, '..', name)) as [
+      string,
+      string,
+    ]
+    writeFileSync(program, `#!/bin/sh\necho $$ >${pidFile}\nsleep 600\n`, { mode: 0o755 })
+    const disks = [
+      { target: '/d.img', vdev: 'xvda', vdevNumber: 51712, format: 'raw', readwrite: true },
+    ] as const
+    const guest = { bootloader: program, disks: [...disks] } as never
+    const breaking = new AbortController()
+    const progress: string[] = []
+    const onProgress = (line: string) => {
+      progress.push(line)
+      breaking.abort()
+    }
+    await t.rejects(launch(guest, { signal: breaking.signal, onProgress }))
+    t.same(progress, [`waiting for ${program} (/d.img)`])
+    t.notOk(isRunning(Number(readFileSync(pidFile, 'utf8'))))
+
+    rmSync(pidFile)
+    const refused = t.rejects(launch(guest), { code: 'XT_BROKEN_OFF' })
+    await eventually(() => (existsSync(pidFile) && readFileSync(pidFile, 'utf8') !== '' ? true : undefined))
+    await (await openDomain(t, paths, 'guest')).destroy()
+    await refused
+    t.notOk(isRunning(Number(readFileSync(pidFile, 'utf8'))))
+    await assertNothingLeft(t, paths, await openStore(t, paths))
+  },
+)
 
 t.test('a domain process that cannot even begin is reported with its log', async (t) => {
   const { paths, launch } = lab(t)

@@ -3,7 +3,7 @@
  * Debian image made by `npm run image`, from its first boot over ssh to its power-off.
  */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { debianKernel, debianModules } from '../../scripts/assets/fetch-debian-kernel.ts'
@@ -16,6 +16,13 @@ t.setTimeout(1_200_000)
 const GRUB = '/usr/lib/grub-xen/grub-i386-xen_pvh.bin'
 const WAYS = [
   { name: 'pygrub', needs: '/usr/bin/pygrub', of: 'xen-utils-4.17', settings: ['bootloader="pygrub"'] },
+  {
+    name: 'pygrub, in a qcow2 image,',
+    needs: '/usr/bin/pygrub',
+    of: 'xen-utils-4.17',
+    settings: ['bootloader="pygrub"'],
+    format: 'qcow2',
+  },
   { name: "Debian's PVH GRUB", needs: GRUB, of: 'grub-xen-host', settings: [`kernel="${GRUB}"`] },
 ]
 
@@ -44,8 +51,22 @@ function bootImage(folder: string, from: { vmlinuz: string; ramdisk: string }, s
   return image
 }
 
-for (const { name, needs, of, settings } of WAYS) {
-  const missing = existsSync(needs) ? false : `no ${needs} (Debian: ${of})`
+/** Why images of a format cannot be made and served here; false: they can. */
+function noFormat(format: string): string | false {
+  const isThere = (program: string) => spawnSync(program, ['--version']).error === undefined
+  if (format === 'raw' || (isThere('qemu-img') && isThere('qemu-storage-daemon'))) return false
+  return 'no qemu-img or qemu-storage-daemon (Debian: qemu-utils, qemu-system-common)'
+}
+
+/** Makes a raw image one of another format, in its place. */
+function convert(image: string, format: string): void {
+  const made = spawnSync('qemu-img', ['convert', '-O', format, image, `${image}.new`])
+  if (made.status !== 0) throw new Error(String(made.stderr))
+  renameSync(`${image}.new`, image)
+}
+
+for (const { name, needs, of, settings, format = 'raw' } of WAYS) {
+  const missing = (existsSync(needs) ? false : `no ${needs} (Debian: ${of})`) || noFormat(format)
   t.test(
     `${name} starts the kernel that is on the disk, and the disk is there for it`,
     { skip: typeof files === 'string' ? files : missing },
@@ -53,9 +74,10 @@ for (const { name, needs, of, settings } of WAYS) {
       const script =
         'sleep 1; mkdir /d; mount -t ext4 -o ro /dev/xvda /d && ls -1 /d/boot; echo "on $(uname -s)"'
       const image = bootImage(t.testdir({}), files as Exclude<typeof files, string>, script)
+      if (format !== 'raw') convert(image, format)
       const lab = new GuestLab(t)
       const config = join(t.testdirName, 'guest.cfg')
-      const disk = `disk=["format=raw,vdev=xvda,access=rw,target=${image}"]`
+      const disk = `disk=["format=${format},vdev=xvda,access=rw,target=${image}"]`
       writeFileSync(config, ['name="disk"', 'type="pvh"', 'memory=256', ...settings, disk, ''].join('\n'))
       const { status, stdout, stderr } = await finished(lab.start('create', config, '-F', '-c'))
       t.equal(status, 0, stderr)

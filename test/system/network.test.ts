@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { debianKernel, debianModules } from '../../scripts/assets/fetch-debian-kernel.ts'
 import { initramfs } from '../../scripts/assets/make-initramfs.ts'
@@ -62,12 +62,25 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** What a server on a port of the loopback says of itself, and then to one line. */
+async function lines(port: number, line: string): Promise<readonly string[]> {
+  let said = ''
+  const socket = connect(port, '127.0.0.1').setEncoding('utf8')
+  socket.on('data', (text: string) => {
+    if (said === '') socket.write(line)
+    said += text
+  })
+  await until('the server has said two lines', () => said.split('\n').length > 2)
+  socket.destroy()
+  return said.trimEnd().split('\n')
+}
+
 t.test('user-mode networking', { skip: noPasst }, async (t) => {
   const lab = new GuestLab(t)
   const bytes = randomBytes(3_000_001)
   const { port, asked } = await serve(t, bytes)
-  const forwarded = await freePort()
-  const guest = await boot(lab, 'net', `hostloopback=1,forward=${forwarded}:80`)
+  const [forwarded, greeting] = [await freePort(), await freePort()]
+  const guest = await boot(lab, 'net', `hostloopback=1,forward=${forwarded}:80 ${greeting}:25`)
 
   await t.test('the guest gets address, route, largest packet and names by DHCP', async (t) => {
     t.match(await guest.ask('udhcpc -i eth0 -n -q -O mtu 2>&1'), /lease of 198\.51\.100\.2 obtained/)
@@ -91,6 +104,15 @@ t.test('user-mode networking', { skip: noPasst }, async (t) => {
     const sum = (await guest.ask(made)).slice(0, 32)
     const answer = await fetch(`http://127.0.0.1:${forwarded}/file`)
     t.equal(md5(new Uint8Array(await answer.arrayBuffer())), sum)
+  })
+  await t.test('a forwarded port leads to a server that has the first word', async (t) => {
+    await guest.ask(
+      `printf '#!/bin/sh\\necho 220 the guest\\nread reply\\necho "$reply, too"\\n' >/tmp/greet`,
+    )
+    await guest.ask('chmod +x /tmp/greet; (nc -ll -p 25 -e /tmp/greet >/dev/null 2>&1 &)')
+    await guest.ask('while ! netstat -ltn | grep -q :25; do sleep 0.1; done')
+    const greeted = await lines(greeting, 'welcome\n')
+    t.same(greeted, ['220 the guest', 'welcome, too'])
   })
   await t.test(
     'an interface that is attached takes over, and does not reach the loopback of the host',

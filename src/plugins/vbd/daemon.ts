@@ -27,6 +27,8 @@ export interface DaemonOptions {
   /** A directory of this domain's own. */
   readonly directory: string
   readonly log: Log
+  /** Nobody waits for the image any more. */
+  readonly signal?: AbortSignal
 }
 
 /** How many images were shown so far. */
@@ -41,7 +43,7 @@ export interface ShownImage extends AsyncDisposable {
 export async function showImage(
   disk: VbdDevice & { readonly target: string },
   source: Source & { kind: 'daemon' },
-  { directory, log }: DaemonOptions,
+  { directory, log, signal }: DaemonOptions,
 ): Promise<ShownImage> {
   const { vdev, target } = disk
   if (!existsSync('/dev/fuse')) throw vbdErrors.XT_VBD_NO_FUSE(vdev, target)
@@ -93,7 +95,7 @@ export async function showImage(
     for (const file of [path, ready]) rmSync(file, { force: true })
   }
   for (const start = performance.now(); !existsSync(ready); await sleep(POLL_MS)) {
-    if (over === undefined && performance.now() - start < START_MS) continue
+    if (over === undefined && !signal?.aborted && performance.now() - start < START_MS) continue
     const why = over ?? `not ready after ${START_MS / 1000} s`
     await cleanUp()
     throw whyNot(vdev, target, why)

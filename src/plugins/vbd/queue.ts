@@ -14,6 +14,7 @@ import type { Abi } from '../../xen/abi/struct.ts'
 import { GrantError } from '../../xen/errors.ts'
 import type { BackRing } from '../../xen/ring/ring.ts'
 import type { DeviceTrace, GnttabClient } from '../../xen/xenhost.ts'
+import { Gathering } from './gathering.ts'
 import type { BlockStore, Pieces } from './medium.ts'
 import { describeRequest, type Request, readRequest, type Segment } from './request.ts'
 
@@ -30,6 +31,8 @@ export interface QueueOptions {
   /** Its store is replaced while the queue is held. */
   readonly medium: { readonly store: BlockStore }
   readonly notify: () => void
+  /** Blocks until the guest's processor has nothing to do, at most so long; absent: that cannot be known. */
+  readonly awaitIdle?: (ms: number) => void
   /** Runs a task after other events of this thread had their turn. */
   readonly defer: (task: () => void) => void
   readonly log: Log
@@ -47,11 +50,13 @@ export class VbdQueue {
   /** The turn that was put off. */
   #deferred: Promise<void> | undefined
   #closed = false
+  readonly #gathering: Gathering
   /** Where each response is put together: the ring copies it. */
   readonly #response: DataView<ArrayBuffer>
 
   constructor(options: QueueOptions) {
     this.#options = options
+    this.#gathering = new Gathering(options.awaitIdle)
     this.#response = new DataView(new ArrayBuffer(blkif_response.for(options.abi).size))
   }
 
@@ -59,6 +64,7 @@ export class VbdQueue {
   service(): void {
     const { ring, notify, log } = this.#options
     let requests = 0
+    let hasWaited = false
     for (let bytes = 0; !this.#closed && this.#holds === 0; ) {
       if (ring.isBroken()) {
         // GUEST: more requests than the ring holds. As Xen's backends do: nothing more is served until it reconnects.
@@ -72,6 +78,10 @@ export class VbdQueue {
       }
       const entry = ring.takeRequest()
       if (entry === undefined) {
+        if (requests > 0 && !hasWaited && this.#mayWait()) {
+          hasWaited = true
+          continue
+        }
         if (ring.finalCheck()) continue
         break
       }
@@ -79,6 +89,13 @@ export class VbdQueue {
       bytes += this.#start(entry)
     }
     if (requests > 0 && ring.pushResponses()) notify()
+  }
+
+  /** Holds answers back for a moment if that is of use; not while flushes need this thread to be answered. */
+  #mayWait(): boolean {
+    if (this.#running.size > 0 || !this.#gathering.wait()) return false
+    this.#gathering.learn(this.#options.ring.unconsumed() > 0)
+    return true
   }
 
   /** Takes nothing more; settles when what was begun is done. */

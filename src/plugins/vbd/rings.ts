@@ -86,6 +86,7 @@ export class DiskRings implements RingService {
         readOnly,
         medium: this.#medium,
         notify: () => channel.notify(),
+        awaitIdle: (ms) => channel.awaitIdle?.(ms),
         defer,
         log,
         trace,

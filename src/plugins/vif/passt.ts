@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream'
 import { vifErrors } from './errors.ts'
 import type { Forward } from './forward.ts'
 import { FrameReader } from './frame-reader.ts'
+import { acknowledgement } from './handshake.ts'
 import { roomyPair } from './socket-pair.ts'
 import { StreamPort } from './stream-port.ts'
 
@@ -66,6 +67,8 @@ export async function openPasst(options: PasstOptions): Promise<StreamPort> {
     maxFrameBytes: MAX_FRAME,
     isVerified: true,
     description: 'user-mode network (passt)',
+    // Connections come in through forwards only.
+    answer: options.forwards.some(({ protocol }) => protocol === 'tcp') ? acknowledgement : undefined,
     end,
   })
 }

@@ -22,6 +22,8 @@ export interface StreamPortOptions {
   readonly maxFrameBytes: number
   readonly isVerified: boolean
   readonly description: string
+  /** What the guest gets in return for a frame besides what the program sends: see handshake.ts. */
+  readonly answer?: ((frame: Uint8Array) => Uint8Array | undefined) | undefined
   /** Ends the program. */
   readonly end: () => Promise<void>
 }
@@ -37,6 +39,7 @@ export class StreamPort implements HostPort {
   #isWriting = false
   #isFull = false
   #drained = () => {}
+  #receive: PortHandlers['receive'] = () => {}
   #isClosed = false
 
   constructor(options: StreamPortOptions) {
@@ -66,6 +69,7 @@ export class StreamPort implements HostPort {
     from.on('error', (error) => over(error.message))
     to.on('error', (error) => over(error.message))
     this.#drained = () => handlers.drained()
+    this.#receive = (frames) => handlers.receive(frames)
     // It may have been read from, and paused, before.
     from.resume()
   }
@@ -90,8 +94,17 @@ export class StreamPort implements HostPort {
     }
     push(to)
     this.#write()
+    this.#answer(frames)
     this.#isFull = this.#waitingBytes > ENOUGH_BYTES
     return !this.#isFull
+  }
+
+  #answer(frames: readonly Uint8Array[]): void {
+    const { answer } = this.#options
+    if (answer === undefined) return
+    const answers = frames.map(answer).filter((frame) => frame !== undefined)
+    // The guest's packet is not answered yet: whoever sends is in the middle of its ring.
+    if (answers.length > 0) setImmediate(() => this.#isClosed || this.#receive(answers))
   }
 
   /** One piece after the other: the stream would join those that wait. */

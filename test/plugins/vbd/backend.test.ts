@@ -352,3 +352,33 @@ t.test('a ring that is not granted is not connected', async (t) => {
   await t.rejects(f.backend.connect(), { name: 'GrantError' })
   t.same([f.bound, f.local.leftovers()], [0, []])
 })
+
+t.test('a guest that sends more while its answers are held back hears of all with one event', async (t) => {
+  const f = await connected(t)
+  const sectors = [[DATA_REF, 0, 0]] as const
+  const more = (id: bigint) => {
+    f.ring.putRequest(f.transfer(READ, id, id, sectors))
+    t.equal(f.ring.pushRequests(), false, 'nobody needs to be told')
+  }
+  const ask = (id: bigint) => f.ask(f.transfer(READ, id, id, sectors))
+  for (let id = 1n; id < 16n; id++) await ask(id)
+  f.meanwhile.push(
+    () => more(100n),
+    () => more(101n),
+    () => undefined,
+    () => undefined,
+  )
+  // The sixteenth is held to see whether that is of use; it goes on until it was twice in vain.
+  for (const [id, count] of [
+    [16n, 2],
+    [17n, 2],
+    [18n, 1],
+    [19n, 1],
+    [20n, 1],
+  ] as const) {
+    f.notified = 0
+    t.equal((await ask(id)).length, count)
+    t.equal(f.notified, 1)
+  }
+  t.equal(f.meanwhile.length, 0)
+})

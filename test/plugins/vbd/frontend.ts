@@ -129,6 +129,8 @@ export class Frontend {
   /** Events that the backend sent. */
   notified = 0
   bound = 0
+  /** What the guest does while its answers are held back; its length is how often they may be. */
+  readonly meanwhile: (() => void)[] = []
   readonly #onEvents = new Set<() => void>()
 
   constructor({ abi = 64, order, disk = {}, startAt = 0 }: FrontendOptions = {}) {
@@ -147,6 +149,7 @@ export class Frontend {
             notify: () => {
               this.notified++
             },
+            awaitIdle: () => this.meanwhile.shift()?.(),
             [Symbol.dispose]: () => {
               this.bound--
               this.#onEvents.delete(onEvent)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { fold, isChecksumRight, sumOf } from '../../../src/plugins/vif/checksum.ts'
+import { acknowledgement } from '../../../src/plugins/vif/handshake.ts'
 import { isMulticast, readHeaders, viewOf } from '../../../src/plugins/vif/packet.ts'
 import { coalesce } from '../../../src/plugins/vif/rx-frame.ts'
 import { segmentTcp } from '../../../src/plugins/vif/segment.ts'
@@ -181,4 +182,55 @@ t.test('groups are multicast, all stations are not', async (t) => {
   t.ok(isMulticast(Uint8Array.of(1, 0, 0x5e, 0, 0, 1)))
   t.notOk(isMulticast(new Uint8Array(14).fill(0xff)))
   t.notOk(isMulticast(Uint8Array.of(0, 0x16, 0x3e, 0, 0, 1)))
+})
+
+t.test(
+  'a SYN,ACK is acknowledged as its receiver would do it, whatever it has before and behind its header',
+  async (t) => {
+    fc.assert(
+      fc.property(
+        versions,
+        fc.boolean(),
+        fc.nat(10),
+        fc.nat(0xffffffff),
+        (version, vlan, options, sequence) => {
+          const frame = packet(new Uint8Array(0), {
+            version,
+            vlan,
+            sequence,
+            flags: 0x12,
+            ports: [25, 40001],
+            options: options * 4,
+          })
+          const answer = acknowledgement(frame)!
+          // Whoever turns it round again has the sender's addresses.
+          const back = acknowledgement(flagged(answer, 0x12))!
+          const [view, original] = [viewOf(answer), viewOf(frame)]
+          const headers = readHeaders(view)!
+          const { transport, data, end, ip } = headers
+          t.same(back.subarray(0, 12), frame.subarray(0, 12))
+          t.same(back.subarray(ip + 12, ip + 20), frame.subarray(ip + 12, ip + 20))
+          t.same([view.getUint16(transport), view.getUint16(transport + 2)], [40001, 25])
+          t.equal(view.getUint32(transport + 4), original.getUint32(transport + 8))
+          t.equal(view.getUint32(transport + 8), (sequence + 1) >>> 0)
+          t.same([answer[transport + 13], data, end], [0x10, answer.length, answer.length])
+          t.ok(isChecksumRight(view, headers))
+          if (version === 4) t.equal(fold(sumOf(view, ip, ip + 20)), 0xffff)
+        },
+      ),
+      { numRuns: 50 },
+    )
+  },
+)
+const flagged = (frame: Uint8Array, flags: number): Uint8Array => {
+  const copy = frame.slice()
+  copy[readHeaders(viewOf(frame))!.transport + 13] = flags
+  return copy
+}
+
+t.test('no other frame is acknowledged', async (t) => {
+  for (const flags of [0x02, 0x10, 0x18, 0x11, 0x04, 0x14, 0x16])
+    t.equal(acknowledgement(packet(pattern(5), { flags })), undefined)
+  t.equal(acknowledgement(packet(pattern(5), { protocol: 'udp' })), undefined)
+  t.equal(acknowledgement(packet(pattern(5), { flags: 0x12 }).subarray(0, 50)), undefined)
 })

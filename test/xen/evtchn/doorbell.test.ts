@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { Worker } from 'node:worker_threads'
 import t from 'tap'
-import { domid, port } from '../../../src/base/brand.ts'
+import { domid, type Port, port } from '../../../src/base/brand.ts'
+import { CONTROL_WORD, controlWord, VCPU_STATE } from '../../../src/base/vcpu-control.ts'
 import { DOM0 } from '../../../src/xen/evtchn/ports.ts'
 import { LocalXen } from '../../../src/xen/local.ts'
 import { testDomain } from '../fake-vcpu.ts'
@@ -87,3 +88,48 @@ t.test('a waiting doorbell does not keep the process alive', async (t) => {
   t.equal(run.stdout.trim(), 'waiting')
   t.equal(run.status, 0, run.stderr)
 })
+
+/** Told how long: then the vCPU has nothing to do. */
+const IDLER = `
+import { workerData, parentPort } from 'node:worker_threads'
+const { buffer, word, blocked } = workerData
+parentPort.on('message', (ms) => setTimeout(() => {
+  Atomics.store(new Int32Array(buffer), word, blocked)
+  Atomics.notify(new Int32Array(buffer), word)
+}, ms))
+parentPort.postMessage('ready')
+`
+
+t.test(
+  'a thread of backends waits for a processor of the guest to be idle; the main thread cannot',
+  async (t) => {
+    const domain = testDomain()
+    const { memory } = domain
+    const defer = (task: () => void) => void setImmediate(task)
+    const allocate = () => port(domain.evtchn.allocUnbound(DOM0))
+    const bind = (xen: LocalXen, to: Port) =>
+      xen.threadHost('/local/domain/0/backend/vbd/6/51712').evtchn.bindInterdomain(domid(6), to, () => {})
+    const word = controlWord(memory, 0, CONTROL_WORD.state)
+    const { running, blocked } = VCPU_STATE
+    const worker = new Worker(IDLER, {
+      eval: true,
+      workerData: { buffer: memory.memory.buffer, word, blocked },
+    })
+    t.teardown(() => worker.terminate())
+    await new Promise((settle) => worker.once('message', settle))
+    {
+      using xen = new LocalXen({ memory, doorbell: 0, defer })
+      using channel = bind(xen, allocate())
+      t.equal(channel.awaitIdle, undefined)
+    }
+    using xen = new LocalXen({ memory, doorbell: 1, defer })
+    using channel = bind(xen, allocate())
+    Atomics.store(memory.i32, word, running)
+    channel.awaitIdle!(1)
+    t.equal(Atomics.load(memory.i32, word), running, 'it gives up')
+    worker.postMessage(20)
+    channel.awaitIdle!(60_000)
+    t.equal(Atomics.load(memory.i32, word), blocked, 'it is woken')
+    channel.awaitIdle!(60_000)
+  },
+)
