@@ -167,6 +167,11 @@ export const cliErrors = defineErrors({
     title: 'cd-insert with an image that is not there',
     message: (file: string) => `Cannot stat file: ${file}`,
   },
+  XT_CONFIG_UPDATE_FILE: {
+    title: 'config-update without a configuration file',
+    message: () => 'Config file not specified',
+    hint: 'xt config-update DOMAIN FILE [key=value ...]',
+  },
   XT_CONFIG_UPDATE_DOMAIN: {
     title: 'config-update without a domain',
     message: () => 'xt config-update requires a domain argument',

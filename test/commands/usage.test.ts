@@ -23,6 +23,8 @@ const CASES: readonly (readonly [string, number, string])[] = [
   ['create', 6, 'Config file not specified'],
   ['create a b', 2, '\'xt create\' does not take "b".'],
   ['create /nosuch/file.cfg', 3, 'Failed to read config file: /nosuch/file.cfg: No such file or directory'],
+  ['create -f', 2, 'option --defconfig expects a value'],
+  ['console -n x con', 2, '--number: expected an integer but received: x'],
   ['console -e abc con', 2, 'escape character "abc" is neither one character nor ^X'],
 ]
 
@@ -40,6 +42,12 @@ t.test('an error with --json is an object on standard output, beside the sentenc
   t.equal(status, 1)
   t.match(stderr, /^nosuch is an invalid domain identifier/)
   t.match(JSON.parse(stdout), { error: { code: 'XT_NO_SUCH_DOMAIN', message: /^nosuch/ } })
+})
+
+t.test('xt -N network-attach shows what it would attach', async (t) => {
+  const { status, stdout } = await xt(xtHome(t), '-N', 'network-attach', '0', 'mac=00:16:3e:00:00:01')
+  t.equal(status, 0)
+  t.equal(stdout, 'vif: {\n    "mac": "00:16:3e:00:00:01"\n}\n\n')
 })
 
 t.test('help of a command is the same in three spellings', async (t) => {
