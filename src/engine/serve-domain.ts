@@ -50,17 +50,20 @@ export async function serveDomain(parts: DomainParts): Promise<never> {
   // Until the answer is out, a launcher that goes away takes the domain with it.
   const abandoned = () => void domain.destroy()
   process.once('disconnect', abandoned)
+  // With its number: after a restart the next domain of this name writes into the same log.
+  let self = `domain ${order.config.name}`
   try {
     const domid = await domain.create()
     process.off('disconnect', abandoned)
     log.info(`domain ${order.config.name} has number ${domid}`)
+    self = `domain ${domid}`
     await answer({ type: 'ready', domid })
   } catch (error) {
     log.error(`the domain was not made: ${error instanceof XtError ? error.message : stackOf(error)}`)
     await answer(failure(error))
   }
   const clean = await domain.finished
-  log.info(`domain ${order.config.name} is gone`)
+  log.info(`${self} is gone`)
   process.exit(clean ? 0 : 1)
 }
 
