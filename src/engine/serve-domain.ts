@@ -9,7 +9,9 @@ import { connectXenstore } from '../xenstored/client.ts'
 import { ensureXenstored } from '../xenstored/ensure.ts'
 import { Domain, type DomainHost } from './domain.ts'
 import { connectDomain } from './domains.ts'
+import { errors } from './errors.ts'
 import { launchDomain, type StartAnswer, type StartMessage } from './launch.ts'
+import { hostWords } from './paths.ts'
 
 /** What a domain is made of: the entry says it, so that tests can run other things in a real process. */
 export interface DomainParts extends Pick<DomainHost, 'loadPlugins' | 'buildGuest'> {
@@ -97,6 +99,14 @@ function failure(error: unknown): StartAnswer {
   if (error instanceof XtError) {
     const { code, message, hint, exit } = error
     return { type: 'failed', code, message, hint, exit: exit === 1 ? CREATE_FAILED : exit }
+  }
+  // What the host refused (a full disk, too many open files) is nobody's fault here.
+  if (error instanceof Error && 'syscall' in error) {
+    const { message, hint } = errors.XT_HOST_REFUSED(
+      hostWords(error),
+      String((error as NodeJS.ErrnoException).syscall),
+    )
+    return { type: 'failed', code: 'XT_HOST_REFUSED', message, hint, exit: CREATE_FAILED }
   }
   return { type: 'failed', code: 'XT_VM_FAILED', message: String(error), exit: CREATE_FAILED }
 }
