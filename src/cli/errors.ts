@@ -212,6 +212,10 @@ export const cliErrors = defineErrors({
     hint: 'Escapes are \\\\ \\t \\n \\r and \\xHH; -R takes the value as it is.',
     exit: 2,
   },
+  XT_OUTPUT: {
+    title: 'Standard output cannot be written',
+    message: (why: string) => `standard output: ${why}`,
+  },
   XT_INTERNAL: {
     title: 'A fault in xt itself',
     message: (what: string) => `xt failed: ${what}`,

@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { xt, xtHome } from './fake-domain.ts'
+import { root, xt, xtHome } from './fake-domain.ts'
 
 // Each command is a process of its own; a busy machine is slow at starting them.
 t.setTimeout(300_000)
@@ -58,3 +61,23 @@ t.test('help of a command is the same in three spellings', async (t) => {
   t.same(await xt(home, 'pause', '--help'), first)
   t.same(await xt(home, 'pau', '-h'), first)
 })
+
+t.test(
+  'an output that cannot be written is one sentence, whatever was to be written',
+  {
+    skip: !existsSync('/dev/full') && 'there is no /dev/full',
+  },
+  async (t) => {
+    for (const args of [['list'], ['list', '--json'], ['--help'], ['help', 'list'], ['config', 'schema']]) {
+      const full = openSync('/dev/full', 'w')
+      const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/dev.js'), ...args], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+        env: { ...process.env, XT_HOME: xtHome(t) },
+      })
+      closeSync(full)
+      t.equal(stderr, 'standard output: no space left on device\n', args.join(' '))
+      t.equal(status, 1)
+    }
+  },
+)
