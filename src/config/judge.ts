@@ -68,7 +68,7 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['pvshim', 'xt has no PV shim'],
   ['vtpm', 'xt has no TPM'],
   ['pvcalls', 'xt has no PV sockets'],
-  ['vdispl', 'xt has no PV display; vfb makes a framebuffer'],
+  ['vdispl', 'xt has no PV display'],
   ['vsnd', 'xt has no sound'],
   ['virtio', 'xt has no virtio devices'],
   ['usbctrl', 'xt has no USB'],

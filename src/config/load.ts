@@ -25,7 +25,8 @@ export async function readConfigFile(file: string): Promise<string> {
     if (file === '/dev/null') return ''
     if (stat.isDirectory()) throw configErrors.XT_CONFIG_FILE(file, 'Is a directory')
     if (!stat.isFile()) throw configErrors.XT_CONFIG_FILE(file, 'Not a regular file')
-    if (stat.size > MOST_BYTES) throw configErrors.XT_CONFIG_FILE(file, 'File too large')
+    if (stat.size > MOST_BYTES)
+      throw configErrors.XT_CONFIG_FILE(file, 'Larger than 4 MiB, as no configuration is')
     // Read by hand: the file may grow while it is read.
     const buffer = Buffer.alloc(Number(stat.size) + 1)
     let length = 0
