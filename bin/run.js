@@ -32,7 +32,7 @@ if (process.argv.length === 3 && process.argv[2] === '--version') {
  */
 function keepCompiledCode() {
   const { XDG_CACHE_HOME, HOME } = process.env
-  const cache = XDG_CACHE_HOME || (HOME && join(HOME, '.cache'))
+  const cache = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : HOME && join(HOME, '.cache')
   try {
     if (cache && statSync(cache).uid === process.getuid())
       module.enableCompileCache(join(cache, 'xt', 'node'))
