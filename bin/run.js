@@ -2,7 +2,8 @@
 // Entry of the built `xt`. Plain JavaScript for any Node that can load it: one older than 24 only starts the Node
 // that a checkout carries (npm's `node` package) or says what to install. `xt --version` answers without loading more.
 import { spawn } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import module from 'node:module'
 import { constants } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -18,10 +19,26 @@ if (process.argv.length === 3 && process.argv[2] === '--version') {
 } else if (Number.parseInt(process.versions.node, 10) < NODE_LEAST) {
   runCarriedNode(join(root, 'node_modules', 'node', 'bin', 'node'))
 } else if (existsSync(join(root, 'dist', 'cli', 'main.js'))) {
+  keepCompiledCode()
   const { main } = await import('../dist/cli/main.js')
   process.exitCode = await main(process.argv.slice(2), { root, as })
 } else {
   fail('xt is not built yet: run `npm install` and `npm run build` first.')
+}
+
+/**
+ * A quarter of a short command's time goes into compiling the same files again: Node keeps what it made of them beside
+ * our kernels. Only in a cache that is this user's own, as what lies there is run (`sudo` may keep another's HOME).
+ */
+function keepCompiledCode() {
+  const { XDG_CACHE_HOME, HOME } = process.env
+  const cache = XDG_CACHE_HOME?.startsWith('/') ? XDG_CACHE_HOME : HOME && join(HOME, '.cache')
+  try {
+    if (cache && statSync(cache).uid === process.getuid())
+      module.enableCompileCache(join(cache, 'xt', 'node'))
+  } catch {
+    // There is no such folder: it goes without.
+  }
 }
 
 /** Becomes, as far as Node lets us, the same command under another Node: same streams, signals and exit status. */

@@ -1,8 +1,10 @@
 /** Runs a case's input through xt's own code: one function per kind. */
-import { XtError } from '../../src/base/errors.ts'
+import { parse } from '@oclif/core/parser'
 import { readCreateArguments } from '../../src/cli/create-arguments.ts'
+import { toXtError } from '../../src/cli/report.ts'
+import Create from '../../src/commands/create.ts'
 import { readDomain } from '../../src/config/domain.ts'
-import { ConfigError } from '../../src/config/errors.ts'
+import { ConfigError, configErrors } from '../../src/config/errors.ts'
 import type { LibxlObject, LibxlValue } from '../../src/config/libxl-config.ts'
 import { decodeText } from '../../src/config/load.ts'
 import { Problems } from '../../src/config/problem.ts'
@@ -58,7 +60,9 @@ const RUNNERS: Readonly<Record<Kind, (test: Case) => Outcome | Promise<Outcome>>
   },
   mem: ({ input }) => {
     const kib = parseMemorySize(String(input))
-    return kib === undefined ? refused('no size') : { ok: true, parsed: { kib: String(kib) }, codes: [] }
+    if (kib === undefined) return refused('no size')
+    // What libxl is asked for has no sign.
+    return { ok: true, parsed: { kib: String(BigInt.asUintN(64, kib)) }, codes: [] }
   },
   xl: runXl,
 }
@@ -102,13 +106,17 @@ function asNumber(settings: Settings, name: string): unknown {
   return { errno: settings.problems.list[0]?.code === 'XT_CONFIG_NUMBER_RANGE' ? 'ERANGE' : 'EINVAL' }
 }
 
-function runDomain(test: Case): Outcome {
+/** The case's further arguments are read as `create` reads its own, options and all. */
+async function runDomain(test: Case): Promise<Outcome> {
   const { cfg, args } =
     typeof test.input === 'object'
       ? (test.input as { cfg: string; args: string[] })
       : { cfg: inputText(test, decodeText), args: [] }
   try {
-    const { settings } = readCreateArguments([SOURCE, ...args])
+    const { argv, flags } = await parse([SOURCE, ...args], { flags: Create.flags, strict: false })
+    const { file, settings } = readCreateArguments(argv as string[], flags['defconfig'] as string | undefined)
+    // There is no other file: `create` fails to read it.
+    if (file !== SOURCE) throw configErrors.XT_CONFIG_FILE(file, 'No such file or directory')
     const { libxl, warnings } = readDomain(cfg, SOURCE, settings, { host: HOST })
     return {
       ok: true,
@@ -116,8 +124,9 @@ function runDomain(test: Case): Outcome {
       parsed: arrange(libxl, 'domain_config'),
       codes: warnings.map(({ code }) => code),
     }
-  } catch (error) {
-    if (!(error instanceof XtError)) throw error
+  } catch (thrown) {
+    const error = toXtError(thrown, 'create')
+    if (error.code === 'XT_INTERNAL') throw thrown
     const codes = error instanceof ConfigError ? error.problems.map(({ code }) => code) : [error.code]
     return { ok: false, exit: error.exit, error: error.message, codes }
   }

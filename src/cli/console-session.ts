@@ -1,14 +1,11 @@
 /** A console session of a command: the words around it on standard error, and how it ended. */
 import type { ConsoleMode } from '../base/console-wire.ts'
+import { connectDomain, type DomainEntry } from '../engine/domains.ts'
 import { consoleSocket } from '../engine/paths.ts'
 import { attachConsole, type ConsoleEnd } from './console-client.ts'
 import { DEFAULT_ESCAPE, type EscapeKey } from './escape-key.ts'
 
-export interface SessionDomain {
-  readonly domid: number
-  readonly name: string
-  readonly dir: string
-}
+export type SessionDomain = DomainEntry
 
 export interface SessionOptions {
   readonly mode?: ConsoleMode
@@ -24,6 +21,12 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
   const note = (text: string): void => {
     if (process.stdin.isTTY) process.stderr.write(`${text}\n`)
   }
+  // A guest that stays after its end leaves its console open, and silent: it is said.
+  const stays = (words: string) =>
+    note(
+      `\r\n${domain.name} ${words} and stays as it is (\`xt destroy\` ends that). ${escapeKey.label} leaves.\r`,
+    )
+  using watch = process.stdin.isTTY ? new EndWatch(domain, stays) : undefined
   const end = await attachConsole(consoleSocket(domain.dir), {
     name: domain.name,
     mode,
@@ -34,10 +37,60 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
       await onAttached?.()
     },
   })
+  if (end !== 'detached') await watch?.heard()
   note(
     end === 'detached'
       ? `\nDetached from ${domain.name}; \`xt console ${domain.name}\` comes back.`
-      : `\nThe console of ${domain.name} was closed: the guest has ended.`,
+      : `\nThe console of ${domain.name} was closed: ${watch?.words ?? HAS_ENDED}`,
   )
   return end
+}
+
+const HAS_ENDED = 'the guest has ended.'
+const CRASH = 3
+const PATIENCE_MS = 1000
+
+/** Learns how a guest ends while its console is open. Never waited for: without it the words are fewer. */
+class EndWatch implements Disposable {
+  readonly #name: string
+  readonly #over = new AbortController()
+  readonly #heard = Promise.withResolvers<void>()
+  #last: { readonly reason: number; readonly action: string } | undefined
+
+  constructor(domain: SessionDomain, stays: (words: string) => void) {
+    this.#name = domain.name
+    this.#follow(domain, stays).catch(() => this.#heard.resolve())
+  }
+
+  async #follow(domain: SessionDomain, stays: (words: string) => void): Promise<void> {
+    const client = await connectDomain(domain)
+    const { signal } = this.#over
+    if (signal.aborted) return client[Symbol.dispose]()
+    signal.addEventListener('abort', () => client[Symbol.dispose]())
+    client.closed.then(() => this.#heard.resolve())
+    await client.subscribe((event) => {
+      if (event.type !== 'shutdown') return
+      this.#last = event
+      this.#heard.resolve()
+      if (event.action === 'preserve') stays(event.reason === CRASH ? 'has crashed' : 'has ended')
+    })
+  }
+
+  /** The end of the console may be here before the word of why, which comes another way. */
+  async heard(): Promise<void> {
+    const late = setTimeout(() => this.#heard.resolve(), PATIENCE_MS)
+    await this.#heard.promise
+    clearTimeout(late)
+  }
+
+  get words(): string {
+    const { reason, action } = this.#last ?? { reason: 0, action: 'destroy' }
+    if (/restart|reset/.test(action))
+      return `the guest starts again as a new domain; \`xt console ${this.#name}\` attaches to it.`
+    return reason === CRASH ? 'the guest has crashed.' : HAS_ENDED
+  }
+
+  [Symbol.dispose](): void {
+    this.#over.abort()
+  }
 }

@@ -167,6 +167,11 @@ export const cliErrors = defineErrors({
     title: 'cd-insert with an image that is not there',
     message: (file: string) => `Cannot stat file: ${file}`,
   },
+  XT_CONFIG_UPDATE_FILE: {
+    title: 'config-update without a configuration file',
+    message: () => 'Config file not specified',
+    hint: 'xt config-update DOMAIN FILE [key=value ...]',
+  },
   XT_CONFIG_UPDATE_DOMAIN: {
     title: 'config-update without a domain',
     message: () => 'xt config-update requires a domain argument',
@@ -206,6 +211,10 @@ export const cliErrors = defineErrors({
     message: (sequence: string) => `\`${sequence}' is no escape`,
     hint: 'Escapes are \\\\ \\t \\n \\r and \\xHH; -R takes the value as it is.',
     exit: 2,
+  },
+  XT_OUTPUT: {
+    title: 'Standard output cannot be written',
+    message: (why: string) => `standard output: ${why}`,
   },
   XT_INTERNAL: {
     title: 'A fault in xt itself',

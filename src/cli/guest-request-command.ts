@@ -6,6 +6,7 @@ import { findDomain, listDomains } from '../engine/domains.ts'
 import { XtCommand } from './command.ts'
 import { cliErrors } from './errors.ts'
 import { type Asked, askGuests, type GuestRequest, type WaitFor } from './guest-requests.ts'
+import { Waiting } from './waiting.ts'
 
 /** oclif's parser looks at a command's own arguments only, not at inherited ones. */
 export const guestArgs = {
@@ -26,7 +27,8 @@ export abstract class GuestRequestCommand extends XtCommand {
     if (domain === undefined && !all) throw cliErrors.XT_ALL_OR_DOMAIN()
     const entries =
       domain === undefined ? await listDomains(this.paths) : [await findDomain(this.paths, domain)]
-    const results = await askGuests(entries, request, waitFor(this.argv), (line) => this.note(line))
+    using waiting = new Waiting(process.stderr)
+    const results = await askGuests(entries, request, waitFor(this.argv), waiting)
     const failed = results.filter(({ error }) => error !== undefined)
     const [first] = failed
     if (first !== undefined && results.length === 1) throw first.error

@@ -1,10 +1,12 @@
 /**
  * `xt shutdown` and `xt reboot`: asks guests to go down through the Xen control interface, and waits if wanted.
  *
- * What is asked for and waited for is told on standard error in xl's words.
+ * What is asked for and waited for is told on standard error in xl's words; on a terminal also, while it lasts, whose
+ * turn it is.
  */
 import type { ControlClient } from '../engine/control.ts'
 import { connectDomain, type DomainEntry } from '../engine/domains.ts'
+import type { Waiting } from './waiting.ts'
 
 export type GuestRequest = 'shutdown' | 'reboot'
 
@@ -27,18 +29,19 @@ export async function askGuests(
   entries: readonly DomainEntry[],
   request: GuestRequest,
   wait: WaitFor,
-  note: (line: string) => void,
+  waiting: Waiting,
 ): Promise<readonly Asked[]> {
+  const { note } = waiting
   const asked = await Promise.all(
     entries.map((entry) => {
       note(`${SAYING[request]} domain ${entry.domid}`)
-      return ask(entry, request, wait)
+      return ask(entry, request, wait, waiting)
     }),
   )
-  const waiting = asked.filter(({ watch }) => watch !== undefined).length
-  if (waiting > 0) note(`Waiting for ${waiting} domains`)
+  const watched = asked.filter(({ watch }) => watch !== undefined).length
+  if (watched > 0) note(`Waiting for ${watched} domains`)
   return await Promise.all(
-    asked.map(async ({ result, watch }) => ({ ...result, ...(await watch?.finish(note)) })),
+    asked.map(async ({ result, watch }) => ({ ...result, ...(await watch?.finish(result.name, waiting)) })),
   )
 }
 
@@ -46,8 +49,10 @@ async function ask(
   entry: DomainEntry,
   request: GuestRequest,
   wait: WaitFor,
+  waiting: Waiting,
 ): Promise<{ readonly result: Asked; readonly watch?: Watch }> {
   const { domid, name } = entry
+  using _ = waiting.for(`${name} to take the request up`)
   let client: ControlClient | undefined
   try {
     client = await connectDomain(entry)
@@ -87,8 +92,10 @@ class Watch {
     return watch
   }
 
-  async finish(note: (line: string) => void): Promise<Partial<Asked>> {
+  async finish(name: string, waiting: Waiting): Promise<Partial<Asked>> {
     using client = this.#client
+    using _ = waiting.for(`${name} to ${this.#wait === 'gone' ? 'be gone' : 'go down'}`)
+    const { note } = waiting
     await Promise.race([this.#shutdown.promise, client.closed])
     const reason = this.#reason
     if (reason !== undefined) note(`Domain ${this.#domid} has been shut down, reason code ${reason}`)

@@ -9,9 +9,10 @@ import { join } from 'node:path'
 import { Config } from '@oclif/core/config'
 import type { Options } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
-import { xtPaths } from '../engine/paths.ts'
+import { hostWords, xtPaths } from '../engine/paths.ts'
 import { ABSENT_VERBS, absentHelp, absentList, refuseAbsent } from './absent-verbs.ts'
 import { isOurs, xlCommands } from './as-xl.ts'
+import { cliErrors } from './errors.ts'
 import { extraWords, reportError } from './report.ts'
 import { isTopic, readCommandLine } from './verbs.ts'
 
@@ -27,7 +28,9 @@ export interface Program {
 /** Runs one command line; resolves with the exit status. */
 export async function main(argv: readonly string[], program: Program): Promise<number> {
   settings.enableAutoTranspile = false
-  process.stdout.on('error', endQuietly)
+  process.stdout.on('error', endWithoutOutput)
+  // Nobody can be told, and the status tells it all the same.
+  process.stderr.on('error', () => {})
   const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
   try {
     const config = await Config.load(loadOptions(program))
@@ -71,10 +74,13 @@ async function run(config: Config, command: string, args: readonly string[]): Pr
   }
 }
 
-/** Whoever read our output has gone (`xt list | head`): what is left to say has no reader. The status is a shell's for SIGPIPE. */
-function endQuietly(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'EPIPE') throw error
-  process.exit(141)
+/**
+ * Whoever read our output has gone (`xt list | head`): what is left to say has no reader, and the status is a shell's for
+ * SIGPIPE. Or it cannot be written (`xt list >/full/disk`).
+ */
+function endWithoutOutput(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') process.exit(141)
+  process.exit(reportError(cliErrors.XT_OUTPUT(hostWords(error)), { command: undefined, json: false }))
 }
 
 /** -h and --help, unless they are the value of something after `--`. */

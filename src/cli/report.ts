@@ -38,6 +38,16 @@ function exitStatus(thrown: unknown): number | undefined {
   return code === 'EEXIT' && typeof oclif?.exit === 'number' ? oclif.exit : undefined
 }
 
+const isOclifs = (thrown: unknown): boolean =>
+  thrown instanceof Error && typeof (thrown as { oclif?: unknown }).oclif === 'object'
+
+/** oclif's words in one line, without its advice and with the option in front. */
+function usageSentence(message: string): string {
+  const [, option, what = ''] = /^Parsing (--\S+)\s+(.*)/.exec(message) ?? []
+  if (option !== undefined) return `${option}: ${what.charAt(0).toLowerCase()}${what.slice(1)}`
+  return (message.split('\n')[0] ?? message).replace(/^Flag (?=--)/, 'option ')
+}
+
 /** The words for which oclif's parser saw no use; none if something else was wrong. */
 export function extraWords(thrown: unknown): readonly string[] {
   const isExtra = thrown instanceof Error && thrown.constructor.name === 'UnexpectedArgsError'
@@ -65,6 +75,7 @@ export function toXtError(thrown: unknown, command: string): XtError {
     const [first = ''] = parse.flags as string[]
     return cliErrors.XT_UNKNOWN_OPTION(command, first.replace(/^-+/, ''))
   }
-  if (parse.parse !== undefined) return cliErrors.XT_USAGE(command, message.split('\n')[0] ?? message)
+  // What oclif says of the value of an option is an error of another class, which does not name the parser.
+  if (isOclifs(thrown)) return cliErrors.XT_USAGE(command, usageSentence(message))
   return cliErrors.XT_INTERNAL(message)
 }

@@ -14,7 +14,14 @@ export interface CommandLine {
 }
 
 /** Commands that -N tries without doing anything. */
-const DRY_RUNNERS = new Set(['create', 'block-attach', 'cd-insert', 'cd-eject'])
+export const DRY_RUNNERS: ReadonlySet<string> = new Set([
+  'create',
+  'config-update',
+  'block-attach',
+  'network-attach',
+  'cd-insert',
+  'cd-eject',
+])
 
 /**
  * Takes the command line apart. `xt help X` and `xt X --help` are the same. Throws XT_NO_SUCH_COMMAND,

@@ -4,6 +4,7 @@ import { XtError } from '../base/errors.ts'
 import { domainArg, XtCommand } from '../cli/command.ts'
 import { numberOf } from '../cli/disk-arguments.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { Waiting } from '../cli/waiting.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
 
 export default class BlockDetach extends XtCommand {
@@ -23,6 +24,8 @@ the disk goes as soon as the guest lets go of it. With --force it is taken away 
     const { args, flags } = await this.parse(BlockDetach)
     const domain = await findDomain(this.paths, args.domain)
     using client = await connectDomain(domain)
+    using waiting = new Waiting(process.stderr)
+    using _ = waiting.for(`${domain.name} to let go of ${args.vdev}`)
     try {
       const { id, name } = await client.deviceDetach('vbd', numberOf(args.vdev), flags.force)
       return { domid: domain.domid, id, vdev: name }

@@ -48,6 +48,12 @@ Settings on the command line (key=value) are read as if they stood at the end of
     defconfig: string({ char: 'f', helpValue: 'FILE', summary: 'The configuration file.' }),
     strict: boolean({ summary: 'Take warnings about the configuration for errors.' }),
     debug: boolean({ char: 'd', summary: 'Also print the configuration that was read.' }),
+    vncviewer: boolean({ char: 'V', summary: "Accepted as xl's: guests have no display to view yet." }),
+    'vncviewer-autopass': boolean({ char: 'A', summary: "Accepted as xl's, as -V." }),
+    'ignore-global-affinity-masks': boolean({
+      char: 'i',
+      summary: "Accepted as xl's: there are no such masks.",
+    }),
   }
   static override examples = [
     '<%= config.bin %> create -c examples/hello.cfg',
@@ -56,7 +62,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
 
   async run(): Promise<Created | object> {
     const { argv, flags } = await this.parse(Create)
-    const { file, settings: words } = readCreateArguments(argv as string[], flags.defconfig)
+    const { file, settings: words, passedOver } = readCreateArguments(argv as string[], flags.defconfig)
     const warn = (problems: readonly ConfigProblem[]) => {
       if (!flags.quiet) writeProblems(problems)
     }
@@ -64,6 +70,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
     const strict = flags.strict || settings.strict
     const text = await readConfigFile(file)
     if (!flags.quiet) this.note(`Parsing config from ${file}`)
+    if (passedOver !== undefined) this.note(`${passedOver} is not read: -f names another file.`)
     const plugins = await pluginKeys([...settings.plugins, ...namedPlugins(text, file, words)])
     const reading = { strict, pluginKeys: plugins.keys }
     if (flags.dryrun) {
@@ -74,6 +81,8 @@ Settings on the command line (key=value) are read as if they stood at the end of
     }
     const { config, warnings } = parseDomainConfig(text, file, words, reading)
     warn(warnings)
+    if ((flags.vncviewer || flags['vncviewer-autopass']) && !flags.quiet)
+      this.note('-V and -A have no effect: guests have no display to view yet.')
     if (flags.debug) this.note(printJson(config.libxl as LibxlObject))
     const complete = withDefaults(config, settings, plugins.neededFor(Object.keys(config.stanzas)))
     const domain = await this.#launch(complete, settings, flags)

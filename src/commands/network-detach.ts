@@ -3,6 +3,7 @@ import { boolean } from '@oclif/core/flags'
 import { XtError } from '../base/errors.ts'
 import { domainArg, XtCommand } from '../cli/command.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { Waiting } from '../cli/waiting.ts'
 import { listDevicesOf } from '../engine/device-list.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
 
@@ -31,6 +32,8 @@ go of it. With --force it is taken away at once, as if a card were pulled.`
     const device = present.find(({ id, mac }) => `${id}` === asked || mac.toLowerCase() === asked)
     if (device === undefined) throw cliErrors.XT_UNKNOWN_VIF(args.interface)
     using client = await connectDomain(domain)
+    using waiting = new Waiting(process.stderr)
+    using _ = waiting.for(`${domain.name} to let go of ${args.interface}`)
     try {
       await client.deviceDetach('vif', device.id, flags.force)
     } catch (error) {

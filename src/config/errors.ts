@@ -184,7 +184,7 @@ export const configErrors = defineErrors({
   },
   XT_CONFIG_SCHEMA: {
     title: 'A value that the configuration cannot have',
-    message: (key: string, what: string) => `${key}: ${what}`,
+    message: (key: string, what: string) => `\`${key}' ${what}`,
   },
   XT_CONFIG_DUPLICATE_DISK: {
     title: 'Two disks of one name',

@@ -2,7 +2,9 @@
  * What xt makes of a configuration that xl would take: unknown keys, keys without effect, what cannot run here,
  * and the DomainConfig that comes of the rest.
  */
+
 import type { z } from 'zod'
+import { issueWords } from '../base/issue-words.ts'
 import { KEYS, type KeyRow } from './keys.ts'
 import type { LibxlObject, LibxlValue } from './libxl-config.ts'
 import { nearest } from './nearest.ts'
@@ -53,7 +55,9 @@ export function judge(reader: Reader): DomainConfig | undefined {
   if (result.success) return result.data
   for (const issue of result.error.issues) {
     const { key, at, end } = placeOf(reader, issue)
-    problems.error(at, end, 'XT_CONFIG_SCHEMA', key, issue.message)
+    // What follows from one setting (maxvcpus from vcpus) is not said twice.
+    if (problems.list.some((known) => known.severity === 'error' && known.at === at)) continue
+    problems.error(at, end, 'XT_CONFIG_SCHEMA', key, issueWords(issue))
   }
   return undefined
 }
@@ -64,7 +68,7 @@ const REFUSALS: ReadonlyMap<string, string> = new Map([
   ['pvshim', 'xt has no PV shim'],
   ['vtpm', 'xt has no TPM'],
   ['pvcalls', 'xt has no PV sockets'],
-  ['vdispl', 'xt has no PV display; vfb makes a framebuffer'],
+  ['vdispl', 'xt has no PV display'],
   ['vsnd', 'xt has no sound'],
   ['virtio', 'xt has no virtio devices'],
   ['usbctrl', 'xt has no USB'],

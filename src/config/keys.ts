@@ -13,8 +13,11 @@ export type KeyType =
   | 'string or list'
   | 'number or string'
   | 'boolean or list'
-/** `used`: it acts. `none`: read, without effect here. `refused`: setting it is an error when a guest is to run. */
-export type Effect = 'used' | 'none' | 'refused'
+/**
+ * `used`: it acts. `none`: read, without effect here. `refused`: setting it is an error when a guest is to run.
+ * `plugin`: the same, unless a plugin that is named serves such devices.
+ */
+export type Effect = 'used' | 'none' | 'refused' | 'plugin'
 /** H: HVM, P: PVH, V: PV, A: Arm only. */
 export type Guests = 'all' | 'H' | 'P' | 'V' | 'HP' | 'HV' | 'PV' | 'A'
 
@@ -369,9 +372,9 @@ const DEVICES: readonly Tuple[] = [
   ['vif', 'list', 'all', 'used', 'none', 'Network interfaces: xl-network-configuration(5)'],
   ['vif2', 'list', 'all', 'none', '', 'Gone from Xen'],
   ['p9', 'list', 'all', 'used', 'none', 'Shared folders: `tag=,path=,security_model=none`'],
-  ['channel', 'list', 'all', 'used', 'none', 'Channels: `connection=pty|socket,name=,path=`'],
-  ['vfb', 'list', 'all', 'used', 'none', 'Paravirtual framebuffers: `vnc=1,vnclisten=...`'],
-  ['vkb', 'list', 'all', 'used', 'none', 'Paravirtual keyboards: `backend-type=qemu|linux`'],
+  ['channel', 'list', 'all', 'plugin', 'none', 'Channels: `connection=pty|socket,name=,path=`'],
+  ['vfb', 'list', 'all', 'plugin', 'none', 'Paravirtual framebuffers: `vnc=1,vnclisten=...`'],
+  ['vkb', 'list', 'all', 'plugin', 'none', 'Paravirtual keyboards: `backend-type=qemu|linux`'],
   ['vtpm', 'list', 'all', 'refused', 'none', 'TPMs: `backend=,uuid=`'],
   ['pvcalls', 'list', 'all', 'refused', 'none', 'PV sockets: `backend=`'],
   ['vdispl', 'list', 'all', 'refused', 'none', 'Displays: `connectors=ID:WxH`'],

@@ -2,8 +2,10 @@
  * The only file of the configuration with I/O: reads cfg files, whatever they turn out to be, and xt's own
  * settings (cosmiconfig: xt.config.js, .xtrc, .xtrc.json, .xtrc.yaml ..., also in ~/.config).
  */
+
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
+import { issueSentence } from '../base/issue-words.ts'
 import { configErrors } from './errors.ts'
 import { type XtSettings, xtSettingsSchema } from './xt-settings.ts'
 
@@ -23,7 +25,8 @@ export async function readConfigFile(file: string): Promise<string> {
     if (file === '/dev/null') return ''
     if (stat.isDirectory()) throw configErrors.XT_CONFIG_FILE(file, 'Is a directory')
     if (!stat.isFile()) throw configErrors.XT_CONFIG_FILE(file, 'Not a regular file')
-    if (stat.size > MOST_BYTES) throw configErrors.XT_CONFIG_FILE(file, 'File too large')
+    if (stat.size > MOST_BYTES)
+      throw configErrors.XT_CONFIG_FILE(file, 'Larger than 4 MiB, as no configuration is')
     // Read by hand: the file may grow while it is read.
     const buffer = Buffer.alloc(Number(stat.size) + 1)
     let length = 0
@@ -102,8 +105,6 @@ export async function loadXtSettings(
   })
   const result = xtSettingsSchema.safeParse(found?.isEmpty === true ? {} : (found?.config ?? {}))
   if (result.success) return found === null ? result.data : { ...result.data, file: found.filepath }
-  const problems = result.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join('.')}: ${message}`,
-  )
+  const problems = result.error.issues.map((issue) => issueSentence(issue, issue.path.join('.')))
   throw configErrors.XT_CONFIG_SETTINGS(found?.filepath ?? from, problems.join('; '))
 }

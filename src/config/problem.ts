@@ -99,10 +99,12 @@ export class Problems {
 
 /** Text as a message quotes it: a hostile file has words of megabytes. */
 const readable = (text: string): string =>
-  text.length > LONGEST_NEAR ? `${text.slice(0, LONGEST_NEAR)}...` : text
+  text.length > LONGEST_QUOTE ? `${text.slice(0, LONGEST_QUOTE)}...` : text
 
 const MOST_PROBLEMS = 100
-const LONGEST_NEAR = 200
+const LONGEST_QUOTE = 200
+/** What programs are told of the place; more than any honest word has, and still not a hostile file's megabytes. */
+const LONGEST_NEAR = 4096
 
 /** Control characters and undecodable bytes as escapes, so that a message cannot write to a terminal at will. */
 export function printable(text: string): string {

@@ -11,6 +11,7 @@ import { errors } from './errors.ts'
 import {
   checkSocketPath,
   controlSocket,
+  directoryError,
   domainDir,
   domainsDir,
   ensurePaths,
@@ -48,21 +49,21 @@ export async function claimDomain(
   // The socket outlives the renaming of its directory, but both paths must fit.
   const building = join(domainsDir(paths), `starting-${process.pid}-${randomBytes(4).toString('hex')}`)
   checkSocketPath(controlSocket(building))
-  mkdirSync(building, { mode: 0o700 })
   let placed: { domid: Domid; dir: string }
   try {
+    mkdirSync(building, { mode: 0o700 })
     writeRecord(building, record)
     await listen(controlSocket(building))
     placed = takeDomid(paths, building)
   } catch (error) {
     rmSync(building, { recursive: true, force: true })
-    throw error
+    throw directoryError(paths.runDir, error)
   }
   try {
     await takeName(paths, record.name, placed.domid)
   } catch (error) {
     rmSync(placed.dir, { recursive: true, force: true })
-    throw error
+    throw directoryError(paths.runDir, error)
   }
   return claimOf(paths, placed.domid, placed.dir, record)
 }
@@ -150,9 +151,9 @@ async function takeName(paths: XtPaths, name: string, number: Domid): Promise<vo
 /** Makes run/names/<name>/<domid>, unless the name is held. */
 function placeName(paths: XtPaths, name: string, number: Domid): boolean {
   const making = join(namesDir(paths), `.${number}-${randomBytes(4).toString('hex')}`)
-  mkdirSync(making, { mode: 0o700 })
-  writeFileSync(join(making, String(number)), '')
   try {
+    mkdirSync(making, { mode: 0o700 })
+    writeFileSync(join(making, String(number)), '')
     renameSync(making, join(namesDir(paths), fileName(name)))
     return true
   } catch (error) {

@@ -2,7 +2,9 @@
  * What one plugin gets at setup (PluginContext), and the engine's side of it: the capabilities that plugins hand
  * one another, what they own, and what they are working on.
  */
+
 import { XtError } from '../base/errors.ts'
+import { issueSentence } from '../base/issue-words.ts'
 import type { Log } from '../base/log.ts'
 import type { DeviceTable } from './devices.ts'
 import { errors } from './errors.ts'
@@ -143,9 +145,7 @@ export function createContext(plugin: Plugin, settings: unknown, shared: Context
 function parseSettings(plugin: Plugin, settings: unknown): unknown {
   const parsed = plugin.config.safeParse(settings)
   if (parsed.success) return deepFreeze(parsed.data)
-  const problems = parsed.error.issues.map(({ path, message }) =>
-    path.length === 0 ? message : `${path.join('.')}: ${message}`,
-  )
+  const problems = parsed.error.issues.map((issue) => issueSentence(issue, issue.path.join('.')))
   throw errors.XT_PLUGIN_SETTINGS(plugin.name, problems)
 }
 
@@ -157,9 +157,7 @@ function parseStanzas(plugin: Plugin, given: unknown): Readonly<Record<string, u
     throw errors.XT_PLUGIN_STANZA(
       plugin.name,
       key,
-      result.error.issues.map(({ path, message }) =>
-        path.length === 0 ? message : `${path.map(place).join('')}: ${message}`,
-      ),
+      result.error.issues.map((issue) => issueSentence(issue, issue.path.map(place).join(''))),
     )
   })
   return Object.freeze(Object.fromEntries(parsed))

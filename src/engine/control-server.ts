@@ -64,6 +64,11 @@ export class ControlServer {
     }
   }
 
+  /** How many would hear what is told. */
+  get subscribers(): number {
+    return [...this.#clients].filter(({ subscribed }) => subscribed !== 'no').length
+  }
+
   get isFollowed(): boolean {
     return [...this.#clients].some(({ follows }) => follows)
   }

@@ -5,6 +5,7 @@
  * Requests for one kind are done one after the other; removal waits for the guest in the background, so that a guest
  * which does not let go of one device holds up no other.
  */
+import { issueSentence } from '../base/issue-words.ts'
 import type { Log } from '../base/log.ts'
 import type { DomainConfig } from '../config/schema.ts'
 import { type Activity, attribute } from './context.ts'
@@ -194,7 +195,7 @@ class KindOfDevices {
   #parse(request: unknown): unknown {
     const parsed = this.kind.spec.safeParse(request)
     if (parsed.success) return parsed.data
-    const problems = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`)
+    const problems = parsed.error.issues.map((issue) => issueSentence(issue, issue.path.join('.')))
     throw errors.XT_DEVICE_SPEC(this.kind.kind, problems)
   }
 

@@ -17,7 +17,7 @@ import { type Domid, domid } from '../base/brand.ts'
 import { type ControlClient, connectControl } from './control.ts'
 import { errors } from './errors.ts'
 import { unmountBelow } from './mounts.ts'
-import { controlSocket, domainsDir, namesDir, type XtPaths } from './paths.ts'
+import { controlSocket, directoryError, domainsDir, namesDir, type XtPaths } from './paths.ts'
 
 /** A live domain, as the registry knows it; its process knows more (ControlClient.info). */
 export interface DomainEntry {
@@ -187,11 +187,12 @@ export function releaseNames(paths: XtPaths, holder: Domid): void {
   }
 }
 
-/** The names in a directory; none if it does not exist. */
+/** The names in a directory; none if it does not exist. Throws XT_DIRECTORY_UNUSABLE: what cannot be read is not empty. */
 export function names(dir: string): string[] {
   try {
     return readdirSync(dir)
-  } catch {
-    return []
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw directoryError(dir, error)
   }
 }

@@ -25,6 +25,11 @@ export const errors = defineErrors({
     message: (path: string, why: string) => `${path}: ${why}`,
     hint: 'XT_HOME names another directory for everything xt keeps.',
   },
+  XT_HOST_REFUSED: {
+    title: 'The operating system refused what a domain needs',
+    message: (why: string, call: string) => `the domain could not be made: ${why} (${call})`,
+    hint: 'XT_HOME names another directory for everything xt keeps, if a disk is full.',
+  },
   XT_DIRECTORY_UNSAFE: {
     title: 'A directory of xt belongs to, or is open to, somebody else',
     message: (path: string) => `${path} must belong to you and be closed to others (mode 0700)`,

@@ -13,7 +13,7 @@ import { promisify } from 'node:util'
 import { z } from 'zod'
 import { loadPlugins, pluginFile } from './discover.ts'
 import { errors } from './errors.ts'
-import { pluginsDir } from './paths.ts'
+import { directoryError, pluginsDir } from './paths.ts'
 import type { Plugin } from './plugin.ts'
 
 const jsonSchema = z.record(z.string(), z.json())
@@ -41,8 +41,9 @@ export function installedPlugins(dir: string = pluginsDir()): readonly Installed
   try {
     text = readFileSync(file, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
-    throw errors.XT_PLUGIN_MANIFEST(file, (error as Error).message)
+    // A path that leads through a file is the trouble of whoever needs that directory.
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return []
+    throw directoryError(file, error)
   }
   try {
     return z.array(installedPlugin).parse(JSON.parse(text))

@@ -6,7 +6,7 @@
  * the guest runs. A launcher that goes away before leaves nothing: the process ends when the channel breaks.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { closeSync, openSync, renameSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Domid, domid } from '../base/brand.ts'
@@ -67,7 +67,10 @@ const LOG_BYTES = 1 << 20
 /** How long a failed domain process may take to release everything. */
 const CLEANUP_MS = 10_000
 
-/** Creates a domain. Rejects with the XtError of what went wrong; no process and no file is left then. */
+/**
+ * Creates a domain. Rejects with the XtError of what went wrong; no process is left then, and no file but a log that says
+ * more than the error does.
+ */
 export async function launchDomain(
   config: DomainConfig,
   options: LaunchOptions = {},
@@ -75,6 +78,7 @@ export async function launchDomain(
   const paths = options.paths ?? xtPaths()
   ensurePaths(paths)
   const log = domainLog(paths, config.name)
+  const isNewLog = !existsSync(log)
   const child = spawnDomainProcess(options.entry ?? ENTRY, log)
   const abort = () => child.disconnect()
   options.signal?.addEventListener('abort', abort, { once: true })
@@ -93,6 +97,7 @@ export async function launchDomain(
     return { domid: number, name: config.name, pid: child.pid ?? 0, dir: domainDir(paths, number), log }
   } catch (error) {
     await ended(child)
+    if (isNewLog && saysNoMore(log)) rmSync(log, { force: true })
     throw error
   } finally {
     options.signal?.removeEventListener('abort', abort)
@@ -110,6 +115,16 @@ async function ended(child: ChildProcess): Promise<void> {
   await exit
   clearTimeout(kill)
 }
+
+/** Whether a log holds only what its domain process says of every order that is refused. */
+function saysNoMore(log: string): boolean {
+  if ((statSync(log, { throwIfNoEntry: false })?.size ?? Number.POSITIVE_INFINITY) > LONGEST_REFUSAL)
+    return false
+  const lines = readFileSync(log, 'utf8').split('\n')
+  return lines.every((line) => line === '' || REFUSAL.test(line))
+}
+const LONGEST_REFUSAL = 4096
+const REFUSAL = /^\S+ (?:error the domain was not made: |info {2}domain .* is gone$)/
 
 /**
  * A domain process stays for long and has little garbage: its memory should be the guest's. One megabyte of young

@@ -7,9 +7,10 @@
  * XT_HOME moves both: $XT_HOME/run and $XT_HOME/state. All directories are the user's alone (0700).
  */
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
-import { isAbsolute, join, resolve } from 'node:path'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { getSystemErrorMessage } from 'node:util'
 import type { Domid } from '../base/brand.ts'
 import { errors } from './errors.ts'
 
@@ -63,8 +64,34 @@ function ensureDirectory(path: string): void {
   try {
     mkdirSync(path, { recursive: true, mode: 0o700 })
   } catch (cause) {
-    throw errors.XT_DIRECTORY_UNUSABLE(path, cause instanceof Error ? cause.message : String(cause))
+    throw errors.XT_DIRECTORY_UNUSABLE(path, hostWords(reasonAgainst(path) ?? cause))
   }
+}
+
+/** Node says ENOENT of a directory that cannot be made on a read-only file system; the step that fails says why. */
+function reasonAgainst(path: string): unknown {
+  let step = path
+  while (!existsSync(dirname(step))) step = dirname(step)
+  try {
+    mkdirSync(step, { mode: 0o700 })
+    return undefined
+  } catch (error) {
+    return error
+  }
+}
+
+/** What the operating system has against it, without the names of its calls: `no space left on device`. */
+export function hostWords(cause: unknown): string {
+  const { errno, code } = (cause ?? {}) as NodeJS.ErrnoException
+  if (code === 'EEXIST' || code === 'ENOTDIR') return 'something that is no directory is in its place'
+  if (typeof errno === 'number') return getSystemErrorMessage(errno)
+  return cause instanceof Error ? cause.message : String(cause)
+}
+
+/** An error of the operating system about something in our directories, for a user; any other as it is. */
+export function directoryError(path: string, cause: unknown): unknown {
+  const isSystems = cause instanceof Error && typeof (cause as NodeJS.ErrnoException).syscall === 'string'
+  return isSystems ? errors.XT_DIRECTORY_UNUSABLE(path, hostWords(cause)) : cause
 }
 
 function ensurePrivate(path: string): void {

@@ -9,7 +9,9 @@ import { connectXenstore } from '../xenstored/client.ts'
 import { ensureXenstored } from '../xenstored/ensure.ts'
 import { Domain, type DomainHost } from './domain.ts'
 import { connectDomain } from './domains.ts'
+import { errors } from './errors.ts'
 import { launchDomain, type StartAnswer, type StartMessage } from './launch.ts'
+import { hostWords } from './paths.ts'
 
 /** What a domain is made of: the entry says it, so that tests can run other things in a real process. */
 export interface DomainParts extends Pick<DomainHost, 'loadPlugins' | 'showDisk' | 'buildGuest'> {
@@ -50,17 +52,20 @@ export async function serveDomain(parts: DomainParts): Promise<never> {
   // Until the answer is out, a launcher that goes away takes the domain with it.
   const abandoned = () => void domain.destroy()
   process.once('disconnect', abandoned)
+  // With its number: after a restart the next domain of this name writes into the same log.
+  let self = `domain ${order.config.name}`
   try {
     const domid = await domain.create()
     process.off('disconnect', abandoned)
     log.info(`domain ${order.config.name} has number ${domid}`)
+    self = `domain ${domid}`
     await answer({ type: 'ready', domid })
   } catch (error) {
     log.error(`the domain was not made: ${error instanceof XtError ? error.message : stackOf(error)}`)
     await answer(failure(error))
   }
   const clean = await domain.finished
-  log.info(`domain ${order.config.name} is gone`)
+  log.info(`${self} is gone`)
   process.exit(clean ? 0 : 1)
 }
 
@@ -94,6 +99,14 @@ function failure(error: unknown): StartAnswer {
   if (error instanceof XtError) {
     const { code, message, hint, exit } = error
     return { type: 'failed', code, message, hint, exit: exit === 1 ? CREATE_FAILED : exit }
+  }
+  // What the host refused (a full disk, too many open files) is nobody's fault here.
+  if (error instanceof Error && 'syscall' in error) {
+    const { message, hint } = errors.XT_HOST_REFUSED(
+      hostWords(error),
+      String((error as NodeJS.ErrnoException).syscall),
+    )
+    return { type: 'failed', code: 'XT_HOST_REFUSED', message, hint, exit: CREATE_FAILED }
   }
   return { type: 'failed', code: 'XT_VM_FAILED', message: String(error), exit: CREATE_FAILED }
 }

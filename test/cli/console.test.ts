@@ -64,6 +64,32 @@ t.test('says that the guest has ended, and ends with status 0', async (t) => {
 })
 
 t.test(
+  'says how the guest ended: it crashed, starts again, or stays with nothing to attach to',
+  async (t) => {
+    const home = xtHome(t)
+    for (const [reason, action, words] of [
+      [3, 'destroy', 'was closed: the guest has crashed.'],
+      [1, 'restart', 'was closed: the guest starts again as a new domain; `xt console con` attaches to it.'],
+      [0, 'preserve', 'con has ended and stays as it is (`xt destroy` ends that). Ctrl-] leaves.'],
+    ] as const) {
+      const domain = await FakeDomain.start(t, home)
+      const terminal = shell(t, home, '$XT console con')
+      await terminal.sees('leaves.')
+      while (domain.control.subscribers === 0) await new Promise((settle) => setTimeout(settle, 5))
+      domain.control.tell({ type: 'shutdown', reason, action })
+      if (action === 'preserve') {
+        await terminal.sees(words)
+        terminal.type('\x1d')
+      } else await domain.end()
+      await terminal.exited
+      t.ok(terminal.output.includes(words), terminal.output)
+      t.match(terminal.output, SANE)
+      if (action === 'preserve') await domain.end()
+    }
+  },
+)
+
+t.test(
   'a second console that wants to type is refused in one sentence with the status of xl; -r watches',
   async (t) => {
     const home = xtHome(t)

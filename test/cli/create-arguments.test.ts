@@ -9,6 +9,11 @@ t.test('the file and settings may stand in any order', async (t) => {
     settings: ['memory=64', 'name="x"'],
   })
   t.same(readCreateArguments(['vcpus=2'], 'b.cfg'), { file: 'b.cfg', settings: ['vcpus=2'] })
+  t.same(
+    readCreateArguments(['a.cfg'], 'b.cfg'),
+    { file: 'b.cfg', settings: [], passedOver: 'a.cfg' },
+    '-f wins, as with xl',
+  )
   t.throws(() => readCreateArguments(['a.cfg', 'b.cfg']), { code: 'XT_TOO_MANY_ARGUMENTS', exit: 2 })
   t.throws(() => readCreateArguments(['memory=64']), { code: 'XT_NO_CONFIG_FILE', exit: 6 })
 })

@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import t from 'tap'
-import { FakeDomain, UUID, xt, xtHome } from './fake-domain.ts'
+import { Terminal } from '../cli/terminal.ts'
+import { FakeDomain, root, UUID, xt, xtHome } from './fake-domain.ts'
 
 // Each command is a process of its own; a busy machine is slow at starting them.
 t.setTimeout(300_000)
@@ -91,6 +93,23 @@ t.test('shutdown -w waits until the guest has shut down and says so in the words
     stdout: '',
     stderr: 'Shutting down domain 1\nWaiting for 1 domains\nDomain 1 has been shut down, reason code 0\n',
   })
+})
+
+t.test('on a terminal a wait shows whose turn it is, and leaves nothing behind', async (t) => {
+  const home = xtHome(t)
+  const domain = await FakeDomain.start(t, home)
+  const terminal = new Terminal(process.execPath, [join(root, 'bin/dev.js'), 'shutdown', '-w', 'con'], {
+    XT_HOME: home,
+  })
+  t.teardown(() => terminal.kill())
+  await terminal.sees(/Waiting [1-9]\d* s for con to go down/)
+  domain.control.tell({ type: 'shutdown', reason: 0, action: 'destroy' })
+  t.match(await terminal.exited, { exitCode: 0 })
+  t.same(await terminal.screen(), [
+    'Shutting down domain 1',
+    'Waiting for 1 domains',
+    'Domain 1 has been shut down, reason code 0',
+  ])
 })
 
 t.test('reboot -ww waits until the domain is gone', async (t) => {

@@ -1,5 +1,8 @@
+import { spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import t from 'tap'
-import { xt, xtHome } from './fake-domain.ts'
+import { root, xt, xtHome } from './fake-domain.ts'
 
 // Each command is a process of its own; a busy machine is slow at starting them.
 t.setTimeout(300_000)
@@ -23,6 +26,8 @@ const CASES: readonly (readonly [string, number, string])[] = [
   ['create', 6, 'Config file not specified'],
   ['create a b', 2, '\'xt create\' does not take "b".'],
   ['create /nosuch/file.cfg', 3, 'Failed to read config file: /nosuch/file.cfg: No such file or directory'],
+  ['create -f', 2, 'option --defconfig expects a value'],
+  ['console -n x con', 2, '--number: expected an integer but received: x'],
   ['console -e abc con', 2, 'escape character "abc" is neither one character nor ^X'],
 ]
 
@@ -42,6 +47,12 @@ t.test('an error with --json is an object on standard output, beside the sentenc
   t.match(JSON.parse(stdout), { error: { code: 'XT_NO_SUCH_DOMAIN', message: /^nosuch/ } })
 })
 
+t.test('xt -N network-attach shows what it would attach', async (t) => {
+  const { status, stdout } = await xt(xtHome(t), '-N', 'network-attach', '0', 'mac=00:16:3e:00:00:01')
+  t.equal(status, 0)
+  t.equal(stdout, 'vif: {\n    "mac": "00:16:3e:00:00:01"\n}\n\n')
+})
+
 t.test('help of a command is the same in three spellings', async (t) => {
   const home = xtHome(t)
   const first = await xt(home, 'help', 'pause')
@@ -50,3 +61,23 @@ t.test('help of a command is the same in three spellings', async (t) => {
   t.same(await xt(home, 'pause', '--help'), first)
   t.same(await xt(home, 'pau', '-h'), first)
 })
+
+t.test(
+  'an output that cannot be written is one sentence, whatever was to be written',
+  {
+    skip: !existsSync('/dev/full') && 'there is no /dev/full',
+  },
+  async (t) => {
+    for (const args of [['list'], ['list', '--json'], ['--help'], ['help', 'list'], ['config', 'schema']]) {
+      const full = openSync('/dev/full', 'w')
+      const { status, stderr } = spawnSync(process.execPath, [join(root, 'bin/dev.js'), ...args], {
+        stdio: ['ignore', full, 'pipe'],
+        encoding: 'utf8',
+        env: { ...process.env, XT_HOME: xtHome(t) },
+      })
+      closeSync(full)
+      t.equal(stderr, 'standard output: no space left on device\n', args.join(' '))
+      t.equal(status, 1)
+    }
+  },
+)

@@ -147,6 +147,14 @@ t.test('config-update hands the new configuration over', async (t) => {
     stderr: `Parsing config from ${file}\n`,
   })
   t.same(domain.requests, ['updateConfig 131072'])
+  t.match(
+    await xt(home, 'config-update', 'con'),
+    { status: 1, stderr: 'Config file not specified\nxt config-update DOMAIN FILE [key=value ...]\n' },
+    'xl has another status here than for create',
+  )
+  const tried = await xt(home, '-N', 'config-update', 'con', file)
+  t.match(tried.stdout, /"max_memkb": 524288/)
+  t.equal(domain.requests.length, 1, 'a dry run hands nothing over')
 })
 
 t.test(

@@ -55,6 +55,15 @@ t.test('random configurations are understood as the real xl understood them', as
   )
 })
 
+t.test('edges of every kind are understood as the real xl and its libraries understood them', async (t) => {
+  const results = await runFolder(fileURLToPath(new URL('fixtures/xl-edges', import.meta.url)))
+  t.equal(results.length, 894)
+  t.same(
+    results.filter(({ verdict }) => verdict === 'failed').map(({ test }) => test),
+    [],
+  )
+})
+
 t.test('commands print and end as those of the real xl', async (t) => {
   const results = await runFolder(CASES, COMMAND_GROUPS)
   t.equal(results.length, 25)

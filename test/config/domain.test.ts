@@ -113,7 +113,7 @@ t.test('memory and disks that no guest can have are refused', async (t) => {
   t.same(codes(`${SMALLEST}memory=0\n`), ['error XT_CONFIG_OUT_OF_BOUNDS'])
   t.same(codes(`${SMALLEST}memory="-5"\n`), ['error XT_CONFIG_OUT_OF_BOUNDS'])
   t.same(codes(`${SMALLEST}memory=64\nmaxmem=32\n`), ['error XT_CONFIG_OUT_OF_BOUNDS'])
-  t.same(codes(`${SMALLEST}vcpus=129\n`), ['error XT_CONFIG_SCHEMA', 'error XT_CONFIG_SCHEMA'])
+  t.same(codes(`${SMALLEST}vcpus=129\n`), ['error XT_CONFIG_SCHEMA'])
   t.same(codes(`${SMALLEST}disk=["/a,,xvda","/b,,d0p0"]\n`), ['error XT_CONFIG_DUPLICATE_DISK'])
   t.same(codes(`${SMALLEST}disk=["/a,,sdq"]\n`), ['error XT_CONFIG_DISK_NAME'])
   t.same(codes(SMALLEST.replace('"web"', '""')), ['error XT_CONFIG_SCHEMA'])

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { KEYS } from '../../src/config/keys.ts'
 import { STRUCTURES } from '../../src/config/libxl-layout.ts'
@@ -5,6 +6,15 @@ import { nearest } from '../../src/config/nearest.ts'
 
 t.test('all keys of xl are known, and the two of xt', async (t) => {
   t.equal(KEYS.size, 172 + 2)
+})
+
+t.test('keys whose devices xt has no backend for are not documented as used', async (t) => {
+  const source = readFileSync(new URL('../../src/engine/domain-process.ts', import.meta.url), 'utf8')
+  const refused = [...source.matchAll(/^ {4}(\w+): config\.\w+s,$/gm)].map(([, key]) => key)
+  t.same(
+    refused,
+    [...KEYS.values()].filter(({ effect }) => effect === 'plugin').map(({ key }) => key),
+  )
 })
 
 t.test('every plain key has its place in a structure of libxl', async (t) => {

@@ -1,8 +1,16 @@
 import { chmodSync, mkdirSync, statSync, symlinkSync } from 'node:fs'
+import { constants } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
-import { checkSocketPath, ensurePaths, fileName, xtPaths } from '../../src/engine/paths.ts'
+import {
+  checkSocketPath,
+  directoryError,
+  ensurePaths,
+  fileName,
+  hostWords,
+  xtPaths,
+} from '../../src/engine/paths.ts'
 
 t.test('XT_HOME moves everything', async (t) => {
   t.same(xtPaths({ XT_HOME: '/x' }, 0), { runDir: '/x/run', stateDir: '/x/state' })
@@ -50,7 +58,7 @@ t.test('a directory that cannot be made is named with the reason', async (t) => 
   const home = t.testdir({ run: 'a file' })
   t.throws(() => ensurePaths(xtPaths({ XT_HOME: home })), {
     code: 'XT_DIRECTORY_UNUSABLE',
-    message: /run: .*EEXIST/,
+    message: /run: something that is no directory is in its place$/,
   })
 })
 
@@ -72,3 +80,19 @@ t.test('every name becomes one path component of its own', async () => {
 t.test('a name of thousands of letters still fits', async (t) => {
   t.equal(fileName('x'.repeat(5000)).length, 64)
 })
+
+t.test(
+  'what the system has against a directory is said in its words, not in the names of its calls',
+  async (t) => {
+    const error = (errno: number, code: string) =>
+      Object.assign(new Error(`${code}: x, write`), { errno: -errno, code, syscall: 'write' })
+    t.match(directoryError('/run/xt', error(constants.errno.ENOSPC, 'ENOSPC')), {
+      code: 'XT_DIRECTORY_UNUSABLE',
+      message: '/run/xt: no space left on device',
+      hint: /XT_HOME/,
+    })
+    t.equal(hostWords(error(constants.errno.EROFS, 'EROFS')), 'read-only file system')
+    const other = new Error('x')
+    t.equal(directoryError('/run/xt', other), other, 'any other error stays what it is')
+  },
+)

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { type Claim, claimDomain } from '../../src/engine/claim.ts'
 import { connectDomain, findDomain, listDomains } from '../../src/engine/domains.ts'
-import { controlSocket, domainsDir, namesDir, type XtPaths } from '../../src/engine/paths.ts'
+import { controlSocket, domainsDir, namesDir, type XtPaths, xtPaths } from '../../src/engine/paths.ts'
 import { xtHome } from './fixtures/xt-home.ts'
 
 const uuid = '00000000-1111-2222-3333-444444444444'
@@ -165,4 +165,12 @@ t.test('the control socket lies where commands look for it', async (t) => {
   const paths = xtHome(t)
   const { claim } = await hold(t, paths, 'one')
   t.ok(existsSync(controlSocket(claim.dir)))
+})
+
+t.test('domains that cannot be read are not no domains', async (t) => {
+  const file = join(t.testdir({ file: '' }), 'file')
+  await t.rejects(listDomains(xtPaths({ XT_HOME: file })), {
+    code: 'XT_DIRECTORY_UNUSABLE',
+    message: /file\/run\/domains: something that is no directory is in its place$/,
+  })
 })

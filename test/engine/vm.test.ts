@@ -423,7 +423,10 @@ t.test('settings that a plugin does not accept are named with their key', async 
     },
   })
   const bad = machine([fakeCpu([]).plugin, strict], [], { settings: { strict: { size: 'big' } } }).vm
-  await t.rejects(bad.build(), { code: 'XT_PLUGIN_SETTINGS', message: /settings of plugin strict: size: / })
+  await t.rejects(bad.build(), {
+    code: 'XT_PLUGIN_SETTINGS',
+    message: /settings of plugin strict: size must be a number$/,
+  })
   await machine([fakeCpu([]).plugin, strict]).vm.build()
 })
 

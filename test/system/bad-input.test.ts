@@ -2,10 +2,11 @@
  * What a user can do wrong on the way to a running guest: each mistake gets one sentence (below it the place in
  * the configuration, if it is one, and what to do), xl's exit status, and leaves nothing running and no file behind.
  */
-import { chmodSync, truncateSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import t, { type Test } from 'tap'
+import { logDir } from '../../src/engine/paths.ts'
 import { buildHello } from '../../src/testkit/micro-guests/hello.ts'
 import type { Result } from '../commands/fake-domain.ts'
 import { bzImage, elfFile } from '../engine/boot/elf-file.ts'
@@ -130,10 +131,12 @@ t.test('a kernel, ramdisk, size, type or plugin that will not do', async (t) => 
     ['empty name', 'name=""', 1, /name/],
     ['syntax', 'memory=[', 1, /^command line:1:9: error: unexpected end of the file/],
   ]
+  const logs = () => (existsSync(logDir(lab.paths)) ? readdirSync(logDir(lab.paths)) : [])
   for (const [what, setting, status, sentence, skip = false] of rows) {
     await t.test(`${what}: ${setting.replace(lab.home, '')}`, { skip }, async (t) => {
       assertRefused(t, await lab.xt('create', '-q', cfg, setting), status, sentence)
       t.same(await lab.leftovers(), [])
+      t.same(logs(), [], 'nor a log that says nothing more')
     })
   }
   const none = file('none.cfg', 'name="hello"\ntype="pvh"\nmemory=64\n')

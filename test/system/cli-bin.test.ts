@@ -1,6 +1,15 @@
 /** bin/run.js, alone: what it does before any of xt's own code is loaded. */
 import { execFileSync, type SpawnSyncReturns, spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -118,4 +127,19 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
 
 t.test('under an older Node a killed program is reported as killed', { skip }, async (t) => {
   t.equal(run(old!, checkout(t), 'die').signal, 'SIGKILL')
+})
+
+t.test('compiled code is kept in the cache of this user, and of nobody else', async (t) => {
+  const bin = checkout(t)
+  const cache = t.testdir({})
+  const start = (folder: string) =>
+    spawnSync(process.execPath, [bin, 'x'], {
+      encoding: 'utf8',
+      env: { ...process.env, XDG_CACHE_HOME: folder },
+    })
+  t.match(start(cache), { status: 0, stderr: '' })
+  t.ok(readdirSync(join(cache, 'xt', 'node')).length > 0)
+  t.match(start(join(cache, 'nowhere')), { status: 0, stderr: '' }, 'a cache that is not there is not made')
+  t.notOk(existsSync(join(cache, 'nowhere')))
+  t.match(start('/dev/null'), { status: 0, stderr: '' })
 })

@@ -44,14 +44,22 @@ function applyItem(set: Set<number>, text: string, host: HostTopology, count: nu
   const bounds = parseRange(range!)
   if (bounds === undefined) return 'invalid CPU range'
   const limit = nodes === undefined ? count : host.nodes.length
-  const last = bounds.last < BigInt(limit) ? Number(bounds.last) : limit - 1
-  for (let i = bounds.first < BigInt(limit) ? Number(bounds.first) : limit; i <= last; i++) {
+  for (let i = 0; i < limit; i++) {
+    if (!covers(bounds, i)) continue
     for (const cpu of nodes === undefined ? [i] : host.nodes[i]!) {
       if (removes) set.delete(cpu)
       else set.add(cpu)
     }
   }
   return undefined
+}
+
+const INT_RANGE = 2n ** 32n
+
+/** XEN: libxl counts with longs and puts each into an int, so that 4294967296 is CPU 0. */
+function covers({ first, last }: { first: bigint; last: bigint }, index: number): boolean {
+  const rest = (BigInt(index) - first) % INT_RANGE
+  return first + (rest < 0n ? rest + INT_RANGE : rest) <= last
 }
 
 /** `N` or `N-M`, decimal, M not below N. */

@@ -4,6 +4,7 @@
  * The rules of libxlutil's disk lexer are kept as a table, tried in order, longest match first, because its
  * stranger answers follow from nothing else. Xen 4.22's `grant_usage` is included.
  */
+import { toInt } from '../xl/number.ts'
 import { accept, refuse, type SpecFault, type SpecResult } from './fault.ts'
 
 export const DISK_FORMATS = ['raw', 'qcow', 'qcow2', 'vhd', 'qed', 'empty'] as const
@@ -245,8 +246,9 @@ class DiskReader {
   }
 
   setColoPort(value: string): void {
-    const port = Number.parseInt(value, 10)
-    if (port > 0 && port < 65536) this.disk.coloPort = port
+    // XEN: any number but 0 will do, whatever stands behind it.
+    const port = toInt(value)
+    if (port !== 0) this.disk.coloPort = port
     else this.fail('unknown value for colo_port', value)
   }
 
