@@ -171,6 +171,9 @@ export class CodeRunner {
   #placeCode(code: Uint8Array): void {
     const at = this.#code + (CODE_ADDRESS - CODE_PAGE)
     const { u8 } = this.memory
+    // The same once more: what has been decoded and translated stays.
+    const present = u8.subarray(at, at + code.length)
+    if (this.#codeLength === code.length && Buffer.compare(present, code) === 0) return
     u8.fill(0xcc, at, at + this.#codeLength)
     // A case may have pushed into the code page.
     const isClean = Buffer.compare(u8.subarray(this.#code, this.#code + PAGE_SIZE), TRAPS) === 0

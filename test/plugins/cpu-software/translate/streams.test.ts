@@ -9,7 +9,7 @@ import { decode } from '../../../../src/plugins/cpu-software/isa/decode.ts'
 import { HEAT, HEAT_BYTES, readCounters } from '../../../../src/plugins/cpu-software/state.ts'
 import type { Heat, TranslationMode } from '../../../../src/plugins/cpu-software/translate/translator.ts'
 import type { HostCase, HostResult } from '../../../host-oracle/oracle.ts'
-import { TIMED_OUT } from '../../../host-oracle/oracle.ts'
+import { COMPLETED, MEMORY_ADDRESS, TIMED_OUT } from '../../../host-oracle/oracle.ts'
 import { rowsOf } from '../coverage.ts'
 import { type Source, source } from '../fp/operands.ts'
 import { agreesWithHost, SEED, skip } from '../host-trials.ts'
@@ -147,6 +147,7 @@ t.test('random streams end alike in the interpreter and translated', async (t) =
     for (const [name, runner] of Object.entries(translated)) {
       const { memory, state } = runner
       memory.u8.fill(0, state.base + HEAT, state.base + HEAT + HEAT_BYTES)
+      for (let warming = 0; warming < 4; warming++) runner.run(one)
       const found = runner.run(one)
       // Where patience ends depends on how branches are counted.
       if (expected.vector === TIMED_OUT || found.vector === TIMED_OUT) continue
@@ -164,6 +165,41 @@ t.test('random streams end alike in the interpreter and translated', async (t) =
   t.ok(regionsWritten > 0, 'some wrote into translated code')
   t.equal(counters(plain).regionsMade, 0, 'the interpreter alone translates nothing')
 })
+
+t.test(
+  'a region that is entered in the middle of a loop loads what the head of the loop needs',
+  async (t) => {
+    const [main, outer, inner, tail] = [0, 1, 2, 3]
+    const code = link([
+      { label: main },
+      { opcode: CALL, to: outer },
+      DEC_R15,
+      { opcode: JNZ, to: main },
+      INT3,
+      { label: outer },
+      [0x53], // push rbx
+      { opcode: CALL, to: inner },
+      [0x5b], // pop rbx
+      { opcode: JMP, to: tail },
+      { label: inner },
+      [0x48, 0x83, 0xff, 0x05], // cmp rdi, 5
+      { opcode: [0x0f, 0x82], to: tail },
+      [0x31, 0xc0], // xor eax, eax
+      { label: tail },
+      [0x49, 0x89, 0xf8], // mov r8, rdi
+      [0xd9, 0xd0], // fnop: the interpreter's
+      RET,
+    ])
+    const gpr: bigint[] = Array.from({ length: 16 }, () => 0n)
+    gpr[4] = BigInt(MEMORY_ADDRESS + 4096)
+    gpr[7] = 77n
+    gpr[15] = 20n
+    const warm = runner('normal', { hotAfter: 3, warmAfter: 1, samplePeriod: 1 })
+    const { vector, gpr: after } = warm.run({ code, gpr })
+    t.ok(counters(warm).regionEntries > 0, 'regions were entered')
+    t.match({ vector, r8: after[8], r15: after[15] }, { vector: COMPLETED, r8: 77n, r15: 0n })
+  },
+)
 
 t.test('translated instructions do what the host does', { skip }, async (t) => {
   const s = source(SEED)
