@@ -5,6 +5,7 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import {
   createMessageConnection,
+  Message,
   type MessageConnection,
   SocketMessageReader,
   SocketMessageWriter,
@@ -29,6 +30,8 @@ interface Client {
   readonly rpc: MessageConnection
   subscribed: 'no' | 'events' | 'logs'
   follows: boolean
+  /** Requests whose answer has not been written. */
+  unanswered: number
 }
 
 /** A subscriber that leaves this much unread is cut off: the domain does not keep its backlog. */
@@ -40,8 +43,10 @@ export class ControlServer {
   readonly #clients = new Set<Client>()
   /** To be called when a client has left. */
   #left: () => void = () => {}
-  /** Requests that are being worked on. */
-  readonly #open = new Set<Promise<unknown>>()
+  /** To be called when an answer was written, or cannot be any more. */
+  #answered: () => void = () => {}
+  /** Events that are being written. */
+  readonly #events = new Set<Promise<void>>()
 
   constructor(handlers: ControlHandlers) {
     this.#handlers = handlers
@@ -60,7 +65,13 @@ export class ControlServer {
     for (const client of this.#clients) {
       if (client.subscribed === 'no' || (event.type === 'log' && client.subscribed !== 'logs')) continue
       if (client.socket.writableLength > BACKLOG_BYTES) client.socket.destroy()
-      else client.rpc.sendNotification(EVENT_NOTIFICATION, event).catch(() => client.socket.destroy())
+      else {
+        const written = client.rpc
+          .sendNotification(EVENT_NOTIFICATION, event)
+          .catch(() => void client.socket.destroy())
+          .finally(() => this.#events.delete(written))
+        this.#events.add(written)
+      }
     }
   }
 
@@ -84,27 +95,40 @@ export class ControlServer {
   /** Stops listening; open requests are answered and events delivered, then the connections close. */
   async close(): Promise<void> {
     const closed = new Promise<void>((settle) => this.#server.close(() => settle()))
-    await Promise.allSettled(this.#open)
-    // ORDER: the library writes an answer some turns of the event loop after its handler has ended.
-    for (let turns = 0; turns < 3; turns++) await new Promise((settle) => setImmediate(settle))
+    while ([...this.#clients].some(({ unanswered }) => unanswered > 0))
+      await new Promise<void>((settle) => {
+        this.#answered = settle
+      })
+    await Promise.all(this.#events)
     for (const { socket } of this.#clients) socket.destroySoon()
     await closed
   }
 
   #welcome(socket: Socket): void {
-    const rpc = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket))
-    const client: Client = { socket, rpc, subscribed: 'no', follows: false }
+    const writer = new SocketMessageWriter(socket)
+    const rpc = createMessageConnection(new SocketMessageReader(socket), writer)
+    const client: Client = { socket, rpc, subscribed: 'no', follows: false, unanswered: 0 }
+    const write = writer.write.bind(writer)
+    // An answer is written some time after its handler has ended.
+    writer.write = async (message) => {
+      await write(message)
+      if (!Message.isResponse(message)) return
+      client.unanswered--
+      this.#answered()
+    }
     this.#clients.add(client)
     socket.on('error', () => socket.destroy())
     socket.once('close', () => {
       this.#clients.delete(client)
       rpc.dispose()
       this.#left()
+      this.#answered()
     })
     for (const method of Object.keys(this.#handlers) as (keyof ControlHandlers)[]) {
-      rpc.onRequest(method, (params: never) => this.#answer(method, params))
+      rpc.onRequest(method, (params: never) => this.#answer(client, method, params))
     }
     rpc.onRequest('subscribe', ({ logs, follows }: ControlRequests['subscribe']['params']) => {
+      client.unanswered++
       client.subscribed = logs ? 'logs' : 'events'
       client.follows = follows
       return null
@@ -112,15 +136,12 @@ export class ControlServer {
     rpc.listen()
   }
 
-  async #answer(method: keyof ControlHandlers, params: never): Promise<unknown> {
-    const work = (async () => this.#handlers[method](params))()
-    this.#open.add(work)
+  async #answer(client: Client, method: keyof ControlHandlers, params: never): Promise<unknown> {
+    client.unanswered++
     try {
-      return await work
+      return await this.#handlers[method](params)
     } catch (error) {
       throw toResponseError(error)
-    } finally {
-      this.#open.delete(work)
     }
   }
 }

@@ -153,6 +153,9 @@ function fromResponseError(error: unknown): unknown {
   return new XtError(code, error.message, { hint, exit })
 }
 
+/** More than the library needs from a message's last byte to its handler. */
+const TURNS_PER_MESSAGE = 10
+
 /** A connection to one domain process. Dispose it when done: it keeps the command alive. */
 export class ControlClient implements Disposable {
   /** Settles when the domain process has closed the connection, for example because the domain is gone. */
@@ -161,18 +164,37 @@ export class ControlClient implements Disposable {
   readonly #rpc: MessageConnection
   readonly #socket: Socket
   readonly #listeners = new Set<(event: DomainEvent) => void>()
+  /** Messages that were taken up. */
+  #handled = 0
 
   constructor(socket: Socket, name: string) {
     this.#name = name
     this.#socket = socket
-    this.#rpc = createMessageConnection(new SocketMessageReader(socket), new SocketMessageWriter(socket))
-    this.closed = new Promise((settle) => {
-      socket.once('close', () => settle())
+    const [reader, writer] = [new SocketMessageReader(socket), new SocketMessageWriter(socket)]
+    this.#rpc = createMessageConnection(reader, writer, undefined, {
+      messageStrategy: {
+        handleMessage: async (message, next) => {
+          this.#handled++
+          await next(message)
+        },
+      },
     })
+    this.closed = new Promise<void>((settle) => {
+      socket.once('close', () => settle())
+    }).then(() => this.#lastWords())
     this.#rpc.onNotification(EVENT_NOTIFICATION, (event: DomainEvent) => {
       for (const listener of this.#listeners) listener(event)
     })
     this.#rpc.listen()
+  }
+
+  /** What came before the end is still being taken apart, a message every few turns of the event loop. */
+  async #lastWords(): Promise<void> {
+    for (let handled = -1; handled !== this.#handled; ) {
+      handled = this.#handled
+      for (let turns = 0; turns < TURNS_PER_MESSAGE; turns++)
+        await new Promise((settle) => setImmediate(settle))
+    }
   }
 
   /** Sends one request. Rejects with the domain's XtError, or XT_DOMAIN_LOST if the connection breaks first. */
