@@ -3,8 +3,8 @@
  * as the last line the numbers of test cases. --quick takes only those that need nothing but their own process.
  *
  * Each file runs as it would by hand, `node FILE`: tap's own runner hooks a loader into every process that a test
- * starts, which costs a command of xt several times its own start. Two files at a time; those that boot guests
- * afterwards and one by one: a guest wants the processors for itself.
+ * starts, which costs a command of xt several times its own start. Two files at a time, and of those that boot guests
+ * one as long as there are others: a guest with its threads takes more than a processor.
  */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -33,17 +33,19 @@ export interface TestTotals {
 /** Runs the files and reports on standard output, all but the totals. */
 export async function runTests(files: readonly string[]): Promise<TestTotals> {
   const boots = (file: string) => BOOTING.some((glob) => matchesGlob(file, glob))
-  const queue = files.filter((file) => !boots(file))
+  const booting = files.filter(boots)
+  const others = files.filter((file) => !boots(file))
   const results: FileResult[] = []
-  const work = async (list: string[]) => {
-    for (let file = list.shift(); file !== undefined; file = list.shift()) {
+  const work = async (first: string[], then: string[]) => {
+    for (;;) {
+      const file = first.shift() ?? then.shift()
+      if (file === undefined) return
       const result = await runFile(file)
       results.push(result)
       say(fileLine(result))
     }
   }
-  await Promise.all([work(queue), work(queue)])
-  await work(files.filter(boots))
+  await Promise.all([work(booting, others), work(others, booting)])
   return report(results)
 }
 
