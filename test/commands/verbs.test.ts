@@ -196,6 +196,15 @@ const REFUSED: readonly (readonly [string, number, string])[] = [
   ['migrate con', 2, "'xt migrate' requires at least 2 arguments."],
   ['save nosuch file', 1, 'nosuch is an invalid domain identifier: no such domain'],
   ['save con file', 1, 'xt save: the state of a guest cannot be saved and restored yet.'],
+  ['save -q con file', 2, "option `q' not supported."],
+  ['top -b -n 1', 2, "option `b' not supported."],
+  ['migrate --fast con host', 2, "option `fast' not supported."],
+  ['save con -cp', 2, "'xt save' requires at least 2 arguments."],
+  ['migrate -s ssh con', 2, "'xt migrate' requires at least 2 arguments."],
+  ['migrate con host -s', 2, 'option -s expects a value'],
+  ['save -cp con file', 1, 'xt save: the state of a guest cannot be saved and restored yet.'],
+  ['sched-credit --domain con -w 512', 1, 'xt sched-credit: the host schedules the vCPUs'],
+  ['vcpu-pin con all -- -', 1, 'xt vcpu-pin: the host schedules the vCPUs'],
   ['pci-assignable-l', 1, 'xt pci-assignable-list: there is no passing through of host devices.'],
 ]
 
@@ -213,5 +222,8 @@ t.test('what cannot be done is refused in a sentence, with the status of xl', as
 t.test('help lists the verbs that are not there yet, and describes each', async (t) => {
   const home = xtHome(t)
   t.match((await xt(home, 'help')).stdout, /NOT THERE YET\n(?: {2}.*\n)* {2}migrate {10} +Move a domain/)
-  t.match(await xt(home, 'help', 'migrate'), { status: 0, stdout: /\$ xt migrate DOMAIN HOST\n/ })
+  t.match(await xt(home, 'help', 'migrate'), {
+    status: 0,
+    stdout: /\$ xt migrate \[-FepD\] .*DOMAIN HOST\n/,
+  })
 })
