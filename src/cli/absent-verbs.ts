@@ -38,7 +38,6 @@ const devices = (type: string, device: string, why: string): AbsentVerb[] => [
 ]
 
 const ROWS: readonly AbsentVerb[] = [
-  verb('channel-list', 'DOMAIN ...', 'List the channels of domains.', NO_SUCH('channel')),
   ...devices('vtpm', 'virtual TPM', NO_SUCH('virtual TPM')),
   ...devices('vkb', 'virtual keyboard', DISPLAY),
   ...devices('vdispl', 'virtual display', DISPLAY),
