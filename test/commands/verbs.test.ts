@@ -118,7 +118,6 @@ t.test('channels are listed as xl lists them', async (t) => {
   const home = xtHome(t)
   const { claim } = await FakeDomain.start(t, home)
   const store = await testStore(t)
-  mkdirSync(join(home, 'run'), { recursive: true })
   symlinkSync(join(store.runDir, 'xenstored'), join(home, 'run', 'xenstored'))
   const { domid } = claim
   const record = (id: number) => `/libxl/${domid}/device/console/${id}`
