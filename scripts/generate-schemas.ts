@@ -81,8 +81,8 @@ numbers are cut to the width of libxl's fields.
 ## Keys
 
 Effect: **used** acts; **none** is read and has no effect here (a note says so); **refused** is an error when the guest is
-to run, and so is **plugin**, unless one of \`plugins\` serves such devices (xt's own do not). Guests: H is HVM, P is PVH, V is PV,
-A is Arm.
+to run. So is **plugin**, unless a plugin of the guest serves just these devices (xt's own do not; to name another in
+\`plugins\` is not enough). Guests: H is HVM, P is PVH, V is PV, A is Arm.
 
 Why a key has no effect: the host schedules the vCPUs as it does all threads (\`cpus\`, \`cpu_weight\`, \`cap\`, \`pool\` ...); the
 processor is software, without page tables of a hypervisor, nested virtualization or a choice of time stamp counters

@@ -37,7 +37,7 @@ export class Apt {
 
   /**
    * Does `work` (finding, downloading) with the system's package lists; if that fails, with the cache's lists of an
-   * earlier time; if that fails, with new ones.
+   * earlier time; if that fails, with new ones. Without apt no lists help.
    */
   async attempt<T>(work: () => Promise<T>): Promise<T> {
     let failure: unknown
@@ -46,6 +46,7 @@ export class Apt {
       try {
         return await work()
       } catch (error) {
+        if (error instanceof XtError && error.code === 'XT_ASSET_NO_APT') throw error
         // Without network the new lists are empty: that a package is not in them says less than an earlier failure.
         const isEmptyHanded = error instanceof XtError && error.code === 'XT_ASSET_NO_PACKAGE'
         if (failure === undefined || !isEmptyHanded) failure = error

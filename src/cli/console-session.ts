@@ -4,6 +4,7 @@ import { connectDomain, type DomainEntry } from '../engine/domains.ts'
 import { consoleSocket } from '../engine/paths.ts'
 import { attachConsole, type ConsoleEnd } from './console-client.ts'
 import { DEFAULT_ESCAPE, type EscapeKey } from './escape-key.ts'
+import { watchOutputReader } from './output-reader.ts'
 
 export type SessionDomain = DomainEntry
 
@@ -27,6 +28,7 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
       `\r\n${domain.name} ${words} and stays as it is (\`xt destroy\` ends that). ${escapeKey.label} leaves.\r`,
     )
   using watch = process.stdin.isTTY ? new EndWatch(domain, stays) : undefined
+  await watchOutputReader()
   const end = await attachConsole(consoleSocket(domain.dir), {
     name: domain.name,
     mode,

@@ -7,6 +7,8 @@ import { cliErrors } from './errors.ts'
 
 interface DeviceKind {
   readonly type: string
+  /** Those of the type that are listed; by default all. */
+  readonly only?: (device: ListedDevice) => boolean
   readonly table: (devices: readonly ListedDevice[]) => string
   /** An unknown domain is named and passed over. */
   readonly lenient: boolean
@@ -16,7 +18,7 @@ export abstract class DeviceListCommand extends XtCommand {
   protected async show(
     command: string,
     domains: readonly string[],
-    { type, table, lenient }: DeviceKind,
+    { type, only = () => true, table, lenient }: DeviceKind,
   ): Promise<readonly ListedDevice[]> {
     if (domains.length === 0) throw cliErrors.XT_TOO_FEW_ARGUMENTS(command, 1)
     const devices: ListedDevice[] = []
@@ -24,7 +26,7 @@ export abstract class DeviceListCommand extends XtCommand {
     for (const domain of domains) {
       try {
         const { domid } = await findDomain(this.paths, domain)
-        devices.push(...(await listDevicesOf(this.paths, domid, type)))
+        devices.push(...(await listDevicesOf(this.paths, domid, type)).filter(only))
       } catch (error) {
         if (!(error instanceof XtError)) throw error
         if (!lenient) {

@@ -1,4 +1,4 @@
-/** The tables of `xt block-list` and `xt network-list`, byte for byte as xl prints them. Pure. */
+/** The tables of `xt block-list`, `network-list` and `channel-list`, byte for byte as xl prints them. Pure. */
 import type { ListedDevice } from '../engine/device-list.ts'
 
 const left = (value: number | string, width: number) => String(value).padEnd(width)
@@ -39,5 +39,21 @@ export function networkTable(devices: readonly ListedDevice[]): string {
       `${right(device.txRingRef, 5)}/${left(device.rxRingRef, 11)}`,
       left(device.backendPath, 30),
     ].join(' ')}`
+  return text([header, ...devices.map(row)])
+}
+
+export function channelTable(devices: readonly ListedDevice[]): string {
+  const header = `Idx BE state evt-ch ring-ref connection ${' '.repeat(30)}`
+  const row = (device: ListedDevice, index: number) =>
+    [
+      // XEN: not the number of the device, but its place in the list.
+      left(index, 3),
+      left(device.backendDomid, 2),
+      left(device.state, 5),
+      left(device.eventChannel, 6),
+      left(device.ringRef, 8),
+      left(device.connection, 10),
+      device.connection === 'pty' ? `${left(device.tty, 30)} ` : '',
+    ].join(' ')
   return text([header, ...devices.map(row)])
 }

@@ -5,7 +5,7 @@
 import { cpus, freemem, totalmem, uptime } from 'node:os'
 import type { LibxlObject } from '../config/libxl-config.ts'
 import type { DomainInfo } from '../engine/control.ts'
-import { SCHEDULER } from '../engine/host-info.ts'
+import { SCHEDULER } from '../engine/scheduler.ts'
 
 export const HOST_NAME = 'Domain-0'
 const NO_UUID = '00000000-0000-0000-0000-000000000000'

@@ -2,7 +2,7 @@
 import type { LibxlObject } from '../config/libxl-config.ts'
 import { STRUCTURES } from '../config/libxl-layout.ts'
 import type { DomainInfo } from '../engine/control.ts'
-import { SCHEDULER } from '../engine/host-info.ts'
+import { SCHEDULER } from '../engine/scheduler.ts'
 
 /** XEN: the number with which a domain was asked for; "any" is -1 in 32 bits. */
 const ANY_DOMID = 0xffffffff

@@ -1,17 +1,17 @@
 /**
- * From the words of a command line to the exit status: finds the command, runs it through oclif, reports errors.
+ * From the words of a command line to the exit status: finds the command, runs it, reports errors.
  *
- * oclif parses options, prints help and loads the one command that is needed (oclif.manifest.json); the choice of
- * the command (prefixes, xl's global options) and everything about errors is ours.
+ * oclif parses options and prints help (from oclif.manifest.json); the choice of the command (prefixes, xl's global
+ * options) and everything about errors is ours.
  */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Config } from '@oclif/core/config'
-import type { Options } from '@oclif/core/interfaces'
+import type { Options, PJSON } from '@oclif/core/interfaces'
 import { settings } from '@oclif/core/settings'
 import { hostWords, xtPaths } from '../engine/paths.ts'
 import { ABSENT_VERBS, absentHelp, absentList, refuseAbsent } from './absent-verbs.ts'
 import { isOurs, xlCommands } from './as-xl.ts'
+import { type CommandFolder, commandIds, runCommand } from './commands.ts'
 import { cliErrors } from './errors.ts'
 import { extraWords, reportError } from './report.ts'
 import { isTopic, readCommandLine } from './verbs.ts'
@@ -33,8 +33,9 @@ export async function main(argv: readonly string[], program: Program): Promise<n
   process.stderr.on('error', () => {})
   const failed = { command: undefined as string | undefined, json: argv.includes('--json') }
   try {
-    const config = await Config.load(loadOptions(program))
-    const ids = [...config.commandIDs, ...ABSENT_VERBS.keys()]
+    const folder = commandFolder(program)
+    const known = commandIds(folder)
+    const ids = [...known, ...ABSENT_VERBS.keys()]
     const { command, args } = readCommandLine(argv, program.as === 'xl' ? xlCommands(ids) : ids)
     failed.command = command?.replace(':', ' ')
     const absent = ABSENT_VERBS.get(command ?? '')
@@ -43,15 +44,16 @@ export async function main(argv: readonly string[], program: Program): Promise<n
       process.stdout.write(absentHelp(absent))
       return 0
     }
-    const isVerbMissing = command === undefined || isTopic(command, config.commandIDs)
+    const isVerbMissing = command === undefined || isTopic(command, known)
     if (isVerbMissing || asksForHelp(args)) {
+      const { Config } = await import('@oclif/core/config')
       const { Help } = await import('@oclif/core/help')
-      await new Help(config).showHelp(command === undefined ? [] : [command])
+      await new Help(await Config.load(loadOptions(program))).showHelp(command === undefined ? [] : [command])
       if (command === undefined) process.stdout.write(absentList())
       // xl's status for a bare `xl`: something was forgotten.
       return isVerbMissing && !asksForHelp(args) ? 1 : 0
     }
-    await run(config, command, args)
+    await run(folder, command, args, loadOptions(program))
     return typeof process.exitCode === 'number' ? process.exitCode : 0
   } catch (error) {
     return reportError(error, failed)
@@ -59,9 +61,14 @@ export async function main(argv: readonly string[], program: Program): Promise<n
 }
 
 /** XEN: xl's verbs pass over words that are too many; it is said here. Our own commands refuse them. */
-async function run(config: Config, command: string, args: readonly string[]): Promise<void> {
+async function run(
+  folder: CommandFolder,
+  command: string,
+  args: readonly string[],
+  options: LoadOptions,
+): Promise<void> {
   try {
-    await config.runCommand(command, [...args])
+    await runCommand(folder, command, args, options)
   } catch (error) {
     const extra = extraWords(error)
     if (extra.length === 0 || isOurs(command)) throw error
@@ -70,7 +77,7 @@ async function run(config: Config, command: string, args: readonly string[]): Pr
       process.stderr.write(`"${word}" is ignored: it is one word too many.\n`)
       rest.splice(rest.lastIndexOf(word), 1)
     }
-    await config.runCommand(command, rest)
+    await runCommand(folder, command, rest, options)
   }
 }
 
@@ -89,8 +96,15 @@ function asksForHelp(args: readonly string[]): boolean {
   return (end < 0 ? args : args.slice(0, end)).some((word) => word === '--help' || word === '-h')
 }
 
-/** How oclif finds the commands: by the manifest when built, by looking into src otherwise. */
-export function loadOptions({ root, fromSource, as }: Program): Options {
+const commandFolder = ({ root, fromSource }: Program): CommandFolder =>
+  fromSource
+    ? { path: join(root, 'src', 'commands'), extension: '.ts' }
+    : { path: join(root, 'dist', 'commands'), extension: '.js' }
+
+type LoadOptions = Options & { readonly pjson: PJSON }
+
+/** How oclif describes the commands: by the manifest when built, by looking into src otherwise. */
+export function loadOptions({ root, fromSource, as }: Program): LoadOptions {
   const pjson = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   // The name in help texts.
   if (as === 'xl') pjson.oclif.bin = 'xt-xl'

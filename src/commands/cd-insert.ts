@@ -14,7 +14,7 @@ export default class CdInsert extends DriveCommand {
   async run(): Promise<object> {
     const { args, flags } = await this.parse(CdInsert)
     const { domain, vdev, file } = args
-    if (!flags.dryrun && !/^[a-z0-9+]+:/.test(file) && !existsSync(file)) throw cliErrors.XT_CANNOT_STAT(file)
+    if (!/^[a-z0-9+]+:/.test(file) && !existsSync(file)) throw cliErrors.XT_CANNOT_STAT(file)
     return await this.load(domain, vdev, file, flags.dryrun)
   }
 }

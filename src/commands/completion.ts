@@ -1,4 +1,5 @@
 import { string } from '@oclif/core/args'
+import { Config } from '@oclif/core/config'
 import { XtCommand } from '../cli/command.ts'
 import { type CommandFacts, completionScript, type Shell } from '../cli/completion.ts'
 import { namesDir } from '../engine/paths.ts'
@@ -18,7 +19,7 @@ zsh: put \`source <(xt completion zsh)\` into ~/.zshrc, after compinit.`
 
   async run(): Promise<{ script: string }> {
     const { args } = await this.parse(Completion)
-    const commands = this.config.commands as readonly CommandFacts[]
+    const { commands } = (await Config.load(this.config.options)) as { commands: readonly CommandFacts[] }
     const script = completionScript(args.shell as Shell, commands, namesDir(this.paths))
     if (!this.jsonEnabled()) process.stdout.write(script)
     return { script }

@@ -4,10 +4,8 @@ import { XtCommand } from '../cli/command.ts'
 import { type Answer, askDomain, memoryOf, noteSilent } from '../cli/domain-answers.ts'
 import { cliErrors } from '../cli/errors.ts'
 import { hostDomain, namesHost } from '../cli/host-domain.ts'
-import { longEntry } from '../cli/list-long.ts'
 import { type ListRow, listTable } from '../cli/list-table.ts'
 import type { LibxlObject } from '../config/libxl-config.ts'
-import { printJson } from '../config/xl-json.ts'
 import { type DomainEntry, findDomain, listDomains } from '../engine/domains.ts'
 import { onlineVcpus, stateLetters } from '../engine/vm-state.ts'
 
@@ -33,6 +31,10 @@ export default class List extends XtCommand {
     const { entries, answers } = await this.#ask(args.domain)
     noteSilent(entries, answers, (line) => this.note(line))
     if (flags.long) {
+      const [{ longEntry }, { printJson }] = await Promise.all([
+        import('../cli/list-long.ts'),
+        import('../config/xl-json.ts'),
+      ])
       const infos = answers.filter((answer) => typeof answer === 'object')
       const text = printJson(infos.map(longEntry))
       if (!this.jsonEnabled()) process.stdout.write(`${text}\n\n`)

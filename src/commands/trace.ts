@@ -1,6 +1,7 @@
 import { boolean, integer, string } from '@oclif/core/flags'
 import { domainArg, XtCommand } from '../cli/command.ts'
 import { cliErrors } from '../cli/errors.ts'
+import { watchOutputReader } from '../cli/output-reader.ts'
 import type { ControlClient } from '../engine/control.ts'
 import { connectDomain, findDomain } from '../engine/domains.ts'
 import { TRACE_KINDS, type TraceLine, type TraceWish } from '../engine/trace-line.ts'
@@ -38,6 +39,7 @@ Ends with Ctrl-C, or with the domain. What comes faster than it can be shown is 
   }
 
   async #show(client: ControlClient, wish: TraceWish, count: number, json: boolean): Promise<void> {
+    await watchOutputReader()
     const session = await client.traceOpen(wish)
     const startMs = Date.now()
     this.note('Tracing; Ctrl-C ends it.')

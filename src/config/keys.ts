@@ -15,7 +15,7 @@ export type KeyType =
   | 'boolean or list'
 /**
  * `used`: it acts. `none`: read, without effect here. `refused`: setting it is an error when a guest is to run.
- * `plugin`: the same, unless a plugin that is named serves such devices.
+ * `plugin`: the same, unless a plugin of the guest serves such devices.
  */
 export type Effect = 'used' | 'none' | 'refused' | 'plugin'
 /** H: HVM, P: PVH, V: PV, A: Arm only. */

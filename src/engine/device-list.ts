@@ -1,5 +1,5 @@
 /**
- * The PV devices of a domain as xenstore knows them: what `block-list` and `network-list` show. libxl's own record
+ * The PV devices of a domain as xenstore knows them: what `block-list`, `network-list` and `channel-list` show. libxl's own record
  * (/libxl/DOMID/device) says which there are; how far they came is in the frontend's nodes.
  */
 import type { XenstoreClient } from '../xen/xenhost.ts'
@@ -23,10 +23,13 @@ export interface ListedDevice {
   readonly rxRingRef: number
   readonly handle: number
   readonly mac: string
+  /** Of channels: `pty` or `socket`, and the terminal. */
+  readonly connection: string
+  readonly tty: string
   readonly backendPath: string
 }
 
-/** The devices of one type (`vbd`, `vif`) by number. */
+/** The devices of one type (`vbd`, `vif`, `console`) by number. */
 export async function listDevices(
   store: XenstoreClient,
   domid: number,
@@ -45,8 +48,9 @@ export async function listDevices(
       const value = await text(path)
       return /^[0-9]{1,10}$/.test(value) ? Number(value) : -1
     }
+    const port = type === 'console' ? 'port' : 'event-channel'
     const [backendDomid, state, eventChannel, ringRef, txRingRef, rxRingRef] = await Promise.all(
-      ['backend-id', 'state', 'event-channel', 'ring-ref', 'tx-ring-ref', 'rx-ring-ref'].map((name) =>
+      ['backend-id', 'state', port, 'ring-ref', 'tx-ring-ref', 'rx-ring-ref'].map((name) =>
         number(`${frontend}/${name}`),
       ),
     )
@@ -61,6 +65,8 @@ export async function listDevices(
       rxRingRef: rxRingRef!,
       handle: await number(`${backendPath}/handle`),
       mac: await text(`${backendPath}/mac`),
+      connection: await text(`${backendPath}/connection`),
+      tty: await text(`${frontend}/tty`),
       backendPath,
     }
   })

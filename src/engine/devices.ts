@@ -55,6 +55,15 @@ export class DeviceTable {
     }
   }
 
+  /** Throws XT_DEVICE_NOT_SERVED for devices of the configuration that no plugin serves. To be asked when all are set up. */
+  refuseUnserved(config: Partial<Pick<DomainConfig, keyof typeof FOR_OTHERS>>): void {
+    const served = [...this.#kinds.values()].map(({ kind }) => kind.listedIn)
+    for (const list of Object.keys(FOR_OTHERS) as (keyof typeof FOR_OTHERS)[]) {
+      if ((config[list]?.length ?? 0) > 0 && !served.includes(list))
+        throw errors.XT_DEVICE_NOT_SERVED(FOR_OTHERS[list])
+    }
+  }
+
   /** Devices of a kind. Throws XT_DEVICE_KIND_UNSERVED if no plugin serves it; so do the others. */
   list(kind: string): readonly ServedDevice[] {
     return this.#kind(kind).list()
@@ -229,7 +238,16 @@ class KindOfDevices {
 
 type DeviceList = NonNullable<DeviceKind<unknown>['listedIn']>
 /** The same list as libxl calls it. */
-const LIBXL_LISTS: Readonly<Record<DeviceList, string>> = { disks: 'disks', vifs: 'nics', p9: 'p9s' }
+const LIBXL_LISTS: Readonly<Record<DeviceList, string>> = {
+  disks: 'disks',
+  vifs: 'nics',
+  p9: 'p9s',
+  channels: 'channels',
+  vfbs: 'vfbs',
+  vkbs: 'vkbs',
+}
+/** Lists of devices that no plugin of ours serves, and their keys in xl's language. */
+const FOR_OTHERS = { channels: 'channel', vfbs: 'vfb', vkbs: 'vkb' } as const
 
 /**
  * The configuration with a device added or in the place of the one with its number (`libxl`: the same in libxl's form),

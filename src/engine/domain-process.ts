@@ -2,24 +2,11 @@
  * Entry of a domain process with everything xt has: started by launch.ts, never by hand. It must start fast and
  * stay small, so nothing of the command line is imported here, and plugins only as a domain needs them.
  */
-import type { DomainConfig } from '../config/schema.ts'
 import { builtinPlugins, showDisk } from '../plugins/builtin.ts'
 import { buildPvhGuest } from './boot/build.ts'
 import { loadPlugins } from './discover.ts'
 import { errors } from './errors.ts'
 import { serveDomain } from './serve-domain.ts'
-
-/** Devices whose backends are yet to come; a plugin that the configuration names may serve them. */
-function refuseUnserved(config: DomainConfig): void {
-  const given = {
-    channel: config.channels,
-    vfb: config.vfbs,
-    vkb: config.vkbs,
-  }
-  if (config.plugins.length > 0) return
-  for (const [key, devices] of Object.entries(given))
-    if (devices.length > 0) throw errors.XT_DEVICE_NOT_SERVED(key)
-}
 
 await serveDomain({
   entry: new URL(import.meta.url),
@@ -27,7 +14,6 @@ await serveDomain({
     const { cpu, plugins } = config
     // The software CPU runs everywhere, so it is what `auto` means.
     if (cpu === 'kvm') throw errors.XT_CPU_UNAVAILABLE(cpu)
-    refuseUnserved(config)
     return loadPlugins(builtinPlugins, plugins, process.cwd())
   },
   showDisk,

@@ -14,9 +14,8 @@ import { readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:f
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { type Domid, domid } from '../base/brand.ts'
-import { type ControlClient, connectControl } from './control.ts'
+import type { ControlClient } from './control.ts'
 import { errors } from './errors.ts'
-import { unmountBelow } from './mounts.ts'
 import { controlSocket, directoryError, domainsDir, namesDir, type XtPaths } from './paths.ts'
 
 /** A live domain, as the registry knows it; its process knows more (ControlClient.info). */
@@ -59,6 +58,8 @@ export async function findDomain(
 
 /** Opens the control connection of a domain. Rejects with XT_NO_SUCH_DOMAIN if it died meanwhile. Dispose the client when done. */
 export async function connectDomain(entry: DomainEntry): Promise<ControlClient> {
+  // Loaded here: what only looks who is there needs no JSON-RPC.
+  const { connectControl } = await import('./control.ts')
   try {
     return await connectControl(controlSocket(entry.dir), entry.name)
   } catch {
@@ -155,6 +156,7 @@ async function remove(paths: XtPaths, dir: string, forget: Forget): Promise<void
     // Another command was faster.
     return
   }
+  const { unmountBelow } = await import('./mounts.ts')
   unmountBelow(claimed)
   releaseNames(paths, domid(Number(number)))
   await forget(paths, domid(Number(number)))

@@ -137,10 +137,12 @@ export const errors = defineErrors({
     hint: 'Leave cpu= out, or say cpu="software": it runs everywhere.',
   },
   XT_DEVICE_NOT_SERVED: {
-    title: 'Devices that this xt has no backend for',
-    message: (key: string) => `${key}= is given, but this xt has no backend for such devices yet`,
-    hint: (key: string) =>
-      `Leave ${key} out (on the command line: ${key}=[]), or name a plugin that serves it in plugins=.`,
+    title: 'Devices that no plugin of the domain serves',
+    message: (key: string) => `${key}= is given, but no plugin of this domain serves such devices`,
+    hint: (key: string) => {
+      const more = key === 'vkb' ? ' and vfb, which brings one along,' : ''
+      return `Leave ${key}${more} out (on the command line: ${key}=[]), or name a plugin that serves it in plugins=.`
+    },
   },
   XT_KERNEL_MISSING: {
     title: 'The configuration names no kernel',

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism, cpus, freemem, hostname, machine, release, totalmem, version } from 'node:os'
 import { PAGE_SIZE } from '../base/machine-memory.ts'
 import { CAPABILITIES, EXTRAVERSION, XEN_MAJOR, XEN_MINOR } from '../xen/hypercall/xen_version.ts'
+import { SCHEDULER } from './scheduler.ts'
 
 export type InfoField = readonly [name: string, value: string | number]
 
@@ -53,9 +54,6 @@ export function hostInfo(xtVersion: string): readonly InfoField[] {
     ['xend_config_format', 4],
   ]
 }
-
-/** The host's scheduler gives all vCPUs fair shares, of equal weight and without a cap: what credit2 does unless told otherwise. */
-export const SCHEDULER = { sched: 'credit2', weight: 256, cap: 0 } as const
 
 /** Of each CPU its core, socket and node, as `info -n` lists them. */
 export function cpuTopology(): readonly { readonly core: number; readonly socket: number }[] {

@@ -6,7 +6,6 @@
  *
  * XT_HOME moves both: $XT_HOME/run and $XT_HOME/state. All directories are the user's alone (0700).
  */
-import { createHash } from 'node:crypto'
 import { existsSync, lstatSync, mkdirSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { dirname, isAbsolute, join, resolve } from 'node:path'
@@ -123,7 +122,10 @@ export const domainLog = (paths: XtPaths, name: string): string =>
 /** A name of a domain as one path component: readable where possible, never `.`, `..` or too long. */
 export function fileName(name: string): string {
   const encoded = encodeURIComponent(name.toWellFormed()).replace(/^\./, '%2E')
-  return encoded.length <= 200 ? encoded : createHash('sha256').update(name).digest('hex')
+  if (encoded.length <= 200) return encoded
+  // Loaded here: it is large, and every command comes by.
+  const { hash } = process.getBuiltinModule('node:crypto')
+  return hash('sha256', name)
 }
 
 /** Throws XT_SOCKET_PATH_TOO_LONG where the system would cut the path short in silence. */

@@ -252,8 +252,11 @@ export interface DeviceKind<S> {
   /** The word by which commands ask for it, and its type in xenstore: 'vbd', 'vif', '9pfs'. */
   readonly kind: string
   readonly spec: z.ZodType<S>
-  /** The list of the domain's configuration that its devices are in: kept true, so that a restart has them too. */
-  readonly listedIn?: 'disks' | 'vifs' | 'p9'
+  /**
+   * The list of the domain's configuration that its devices are in: kept true, so that a restart has them too. A guest
+   * that has `channels`, `vfbs` or `vkbs` is made only where a plugin says here that it serves them.
+   */
+  readonly listedIn?: 'disks' | 'vifs' | 'p9' | 'channels' | 'vfbs' | 'vkbs'
   /** Number of a device, unique in its kind: the one in xenstore's paths. */
   id(spec: S): number
   /** What people call it, in messages and notices: 'xvda'. */

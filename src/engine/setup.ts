@@ -1,5 +1,5 @@
 /**
- * From loaded plugins to a driver: order, contexts, the setup calls, frozen exit tables.
+ * From loaded plugins to a driver: order, contexts, the setup calls, frozen exit tables, no device without a server.
  */
 import { attribute, CapabilityTable, type ContextShared, createContext, ENGINE_PROVIDES } from './context.ts'
 import { DeviceTable } from './devices.ts'
@@ -43,6 +43,12 @@ export async function setupPlugins(
       await driver().dispose()
       throw attribute(error, name, 'setup', undefined)
     }
+  }
+  try {
+    devices.refuseUnserved(shared.vm.config)
+  } catch (error) {
+    await driver().dispose()
+    throw error
   }
   capabilities.set('exits', exits.freeze())
   return { driver: driver(), capabilities, devices }

@@ -1,6 +1,10 @@
+import { spawn } from 'node:child_process'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { FakeDomain, finished, root, startXt, xt, xtHome } from '../commands/fake-domain.ts'
+import { testStore } from '../xenstored/store-process.ts'
 import { Terminal } from './terminal.ts'
 
 // Each command is a process of its own; a busy machine is slow at starting them.
@@ -147,4 +151,37 @@ t.test('another escape key', async (t) => {
   terminal.type('\x0f')
   await terminal.sees('status 0')
   t.equal(domain.typed, '\x1d')
+})
+
+const noKoffi = await import('koffi').then(
+  () => false,
+  () => 'koffi is not installed',
+)
+
+t.test('commands that go on end when nobody reads them any more', { skip: noKoffi }, async (t) => {
+  const home = xtHome(t)
+  const domain = await FakeDomain.start(t, home)
+  const store = await testStore(t)
+  symlinkSync(join(store.runDir, 'xenstored'), join(home, 'run', 'xenstored'))
+  domain.print('the first line\nand then nothing ...')
+  const line = { timeMs: 0, kind: 'event', source: 'guest', text: '' } as const
+  const batches = [{ lines: [line, line], dropped: 0 }]
+  domain.onTrace = async () => {
+    const batch = batches.shift()
+    if (batch === undefined) await sleep(20)
+    return batch ?? { lines: [], dropped: 0 }
+  }
+  for (const command of ['console -r con', 'console con', 'trace con', 'xenstore watch /nosuch']) {
+    // A pipe as shells make them, and standard input that does not end.
+    const script = `{ "$0" "$1" ${command}; echo "status $?" >&2; } | head -n 1`
+    const child = spawn('sh', ['-c', script, process.execPath, DEV], {
+      env: { ...process.env, XT_HOME: home },
+      stdio: 'pipe',
+    })
+    t.teardown(() => child.stdin.end())
+    const { stdout, stderr } = await finished(child)
+    t.not(stdout, '', command)
+    t.match(stderr, /^status 141$/m, command)
+  }
+  while (domain.console.clients > 0) await sleep(5)
 })

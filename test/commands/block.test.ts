@@ -76,6 +76,7 @@ t.test('mistakes have the words and statuses of xl', async (t) => {
     [['block-detach', 'con'], 2, /'xt block-detach' requires at least 2 arguments\./],
     [['cd-insert', 'con', 'hdc'], 2, /'xt cd-insert' requires at least 3 arguments\./],
     [['cd-insert', 'con', 'hdc', '/nowhere.iso'], 1, /Cannot stat file: \/nowhere\.iso/],
+    [['-N', 'cd-insert', 'con', 'hdc', '/nowhere.iso'], 1, /Cannot stat file: \/nowhere\.iso/],
     [['cd-eject', 'con', 'hdc'], 1, /Device hdc not connected/],
   ] as const) {
     const result = await xt(home, ...words)

@@ -14,6 +14,7 @@ import type { DomainInfo } from '../../src/engine/control.ts'
 import { ControlServer } from '../../src/engine/control-server.ts'
 import type { ServedDevice } from '../../src/engine/devices.ts'
 import { consoleSocket, xtPaths } from '../../src/engine/paths.ts'
+import type { TraceAnswer } from '../../src/engine/trace-line.ts'
 import { ConsolePort } from '../../src/plugins/console/port.ts'
 import { Scrollback } from '../../src/plugins/console/scrollback.ts'
 
@@ -50,6 +51,8 @@ export class FakeDomain {
   /** What the guest does about shutdown and reboot. */
   onRequest: (request: string) => void = () => {}
   devices: readonly ServedDevice[] = []
+  /** What a tracer gets; null ends the trace. */
+  onTrace: () => Promise<TraceAnswer | null> = async () => null
   /** What becomes of requests for devices. */
   onDevice: (what: 'attach' | 'detach' | 'change', request: object) => ServedDevice = (what, request) => {
     this.requests.push(`${what} ${JSON.stringify(request)}`)
@@ -99,7 +102,7 @@ export class FakeDomain {
       cpuCounters: () => ({ atMs: 0, vcpus: [] }),
       cpuProfile: () => [],
       traceOpen: () => 1,
-      traceFetch: () => null,
+      traceFetch: () => this.onTrace(),
       traceClose: () => null,
       dumpCore: ({ path }) => take(`dumpCore ${path}`)(),
     })

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, openSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { root, xt, xtHome } from './fake-domain.ts'
@@ -81,3 +81,34 @@ t.test(
     }
   },
 )
+
+t.test('a short command loads no large module that it has no use for', async (t) => {
+  const home = xtHome(t)
+  const loaded = join(home, 'loaded')
+  const hooks = `import { appendFileSync } from 'node:fs'
+    import { registerHooks } from 'node:module'
+    registerHooks({
+      resolve(specifier, context, next) {
+        const found = next(specifier, context)
+        appendFileSync(${JSON.stringify(loaded)}, found.url + '\\n')
+        return found
+      },
+    })`
+  const args = [
+    '--import',
+    `data:text/javascript,${encodeURIComponent(hooks)}`,
+    join(root, 'bin/dev.js'),
+    'list',
+  ]
+  const env = { ...process.env, XT_HOME: home }
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env })
+  t.same({ status, stderr }, { status: 0, stderr: '' })
+  const urls = readFileSync(loaded, 'utf8').split('\n')
+  t.ok(urls.some((url) => url.endsWith('/src/commands/list.ts')))
+  const large =
+    /node_modules\/(?:zod|cosmiconfig|vscode-jsonrpc|execa|wsl-utils)\/|^node:crypto$|libxl-layout/
+  t.same(
+    urls.filter((url) => large.test(url)),
+    [],
+  )
+})

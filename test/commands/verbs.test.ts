@@ -1,9 +1,10 @@
 /** Tables against those recorded from xl 4.17, and what reaches a domain. Values of the machine are left out. */
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { logDir, xtPaths } from '../../src/engine/paths.ts'
+import { testStore } from '../xenstored/store-process.ts'
 import { FakeDomain, UUID, xt, xtHome } from './fake-domain.ts'
 
 // Each command is a process of its own; a busy machine is slow at starting them.
@@ -93,7 +94,7 @@ t.test('vm-list, vcpu-list and uptime print the tables of xl', async (t) => {
   })
 })
 
-t.test('block-list and network-list have a header even where there is nothing', async (t) => {
+t.test('lists of devices have a header even where there is nothing', async (t) => {
   const home = xtHome(t)
   await FakeDomain.start(t, home)
   const block = 'Vdev  BE  handle state evt-ch ring-ref BE-path                       \n'
@@ -103,6 +104,38 @@ t.test('block-list and network-list have a header even where there is nothing', 
   t.same(await xt(home, 'network-list', 'con'), { status: 0, stdout: network, stderr: '' })
   t.match(await xt(home, 'block-list', 'nosuch'), { status: 0, stdout: block, stderr: /^nosuch is an inv/ })
   t.match(await xt(home, 'network-list', 'nosuch'), { status: 1, stdout: network })
+  const channels = 'Idx BE state evt-ch ring-ref connection                               \n'
+  t.same(await xt(home, 'channel-list', 'con'), { status: 0, stdout: channels, stderr: '' })
+  t.match(await xt(home, 'channel-list', 'nosuch'), {
+    status: 1,
+    stdout: channels,
+    stderr: /^nosuch is an invalid domain identifier/,
+  })
+  t.match(await xt(home, 'channel-list'), { status: 2, stdout: '' })
+})
+
+t.test('channels are listed as xl lists them', async (t) => {
+  const home = xtHome(t)
+  const { claim } = await FakeDomain.start(t, home)
+  const store = await testStore(t)
+  symlinkSync(join(store.runDir, 'xenstored'), join(home, 'run', 'xenstored'))
+  const { domid } = claim
+  const record = (id: number) => `/libxl/${domid}/device/console/${id}`
+  const [front, back] = [
+    `/local/domain/${domid}/device/console/1`,
+    `/local/domain/0/backend/console/${domid}/1`,
+  ]
+  // As xl 4.17 left them (pvh-channel).
+  const nodes = [
+    ...[`${record(0)}/backend`, `/local/domain/0/backend/console/${domid}/0`],
+    ...[`${record(0)}/frontend`, `/local/domain/${domid}/console`],
+    ...[`${record(1)}/backend`, back, `${record(1)}/frontend`, front, `${back}/connection`, 'socket'],
+    ...[`${front}/backend-id`, '0', `${front}/state`, '4', `${front}/port`, '7', `${front}/ring-ref`, '8'],
+  ]
+  t.equal((await xt(home, 'xenstore', 'write', ...nodes)).status, 0)
+  const stdout =
+    'Idx BE state evt-ch ring-ref connection                               \n0   0  4     7      8        socket     \n'
+  t.same(await xt(home, 'channel-list', 'con'), { status: 0, stdout, stderr: '' })
 })
 
 t.test('what changes a guest reaches its domain, sizes in all units', async (t) => {
@@ -196,6 +229,15 @@ const REFUSED: readonly (readonly [string, number, string])[] = [
   ['migrate con', 2, "'xt migrate' requires at least 2 arguments."],
   ['save nosuch file', 1, 'nosuch is an invalid domain identifier: no such domain'],
   ['save con file', 1, 'xt save: the state of a guest cannot be saved and restored yet.'],
+  ['save -q con file', 2, "option `q' not supported."],
+  ['top -b -n 1', 2, "option `b' not supported."],
+  ['migrate --fast con host', 2, "option `fast' not supported."],
+  ['save con -cp', 2, "'xt save' requires at least 2 arguments."],
+  ['migrate -s ssh con', 2, "'xt migrate' requires at least 2 arguments."],
+  ['migrate con host -s', 2, 'option -s expects a value'],
+  ['save -cp con file', 1, 'xt save: the state of a guest cannot be saved and restored yet.'],
+  ['sched-credit --domain con -w 512', 1, 'xt sched-credit: the host schedules the vCPUs'],
+  ['vcpu-pin con all -- -', 1, 'xt vcpu-pin: the host schedules the vCPUs'],
   ['pci-assignable-l', 1, 'xt pci-assignable-list: there is no passing through of host devices.'],
 ]
 
@@ -213,5 +255,8 @@ t.test('what cannot be done is refused in a sentence, with the status of xl', as
 t.test('help lists the verbs that are not there yet, and describes each', async (t) => {
   const home = xtHome(t)
   t.match((await xt(home, 'help')).stdout, /NOT THERE YET\n(?: {2}.*\n)* {2}migrate {10} +Move a domain/)
-  t.match(await xt(home, 'help', 'migrate'), { status: 0, stdout: /\$ xt migrate DOMAIN HOST\n/ })
+  t.match(await xt(home, 'help', 'migrate'), {
+    status: 0,
+    stdout: /\$ xt migrate \[-FepD\] .*DOMAIN HOST\n/,
+  })
 })

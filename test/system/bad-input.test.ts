@@ -125,7 +125,7 @@ t.test('a kernel, ramdisk, size, type or plugin that will not do', async (t) => 
       'device without a backend',
       'channel=["connection=pty,name=agent"]',
       3,
-      /^channel= is given, but this xt has no backend for such devices yet$/,
+      /^channel= is given, but no plugin of this domain serves such devices$/,
     ],
     ['unknown plugin', 'plugins=["nosuch"]', 1, /^plugin nosuch: /],
     ['empty name', 'name=""', 1, /name/],

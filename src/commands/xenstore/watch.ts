@@ -1,4 +1,5 @@
 import { boolean, integer } from '@oclif/core/flags'
+import { watchOutputReader } from '../../cli/output-reader.ts'
 import { forPath, pathArg, XenstoreCommand } from '../../cli/xenstore-command.ts'
 
 export default class XenstoreWatch extends XenstoreCommand {
@@ -16,6 +17,7 @@ export default class XenstoreWatch extends XenstoreCommand {
 
   async run(): Promise<void> {
     const { argv, flags } = await this.parse(XenstoreWatch)
+    await watchOutputReader()
     await this.withStore(async (store) => {
       let left = flags.count ?? Number.POSITIVE_INFINITY
       const { promise: enough, resolve } = Promise.withResolvers<void>()

@@ -101,9 +101,12 @@ t.test('a package that no list has is an error that names it', async (t) => {
   })
 })
 
-t.test('without apt the error says which two files to provide, and how', async (t) => {
+t.test('without apt the error says at once which two files to provide, and how', async (t) => {
   setEnv(t, { ...nothingGiven, PATH: '/nonexistent' })
-  const error = await debianKernel({ cache: t.testdir({}) }).catch((e: unknown) => e)
+  const lines: string[] = []
+  const options = { cache: t.testdir({}), onProgress: (line: string) => lines.push(line) }
+  const error = await debianKernel(options).catch((e: unknown) => e)
+  t.same(lines, [], 'nothing is said to be done before')
   t.type(error, XtError)
   t.match(error, { code: 'XT_ASSET_NO_APT', hint: /XT_ASSET_VMLINUZ=FILE and XT_ASSET_BUSYBOX=FILE/ })
 })
