@@ -109,6 +109,12 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   set #lookNow(on: boolean) {
     this.cpu.attend(ATTENTION.look, on)
   }
+  /** Waits for a request, or until a moment of the clock; Infinity for none. Another one where the clock is no real one. */
+  sleep = (until: number): void => {
+    const ms = until === Number.POSITIVE_INFINITY ? undefined : Math.max(0, (until - this.#clock()) / 1e6)
+    if (ms === undefined || ms > 0)
+      Atomics.wait(this.memory.i32, this.#word(CONTROL_WORD.request), 0, ms)
+  }
   set exits(exits: ExitTable) {
     this.#exits = exits
   }
@@ -330,11 +336,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       return false
     }
     this.#setState(state)
-    const { i32 } = this.memory
-    const index = this.#word(CONTROL_WORD.request)
-    const until = Math.min(deadline, this.#timersDeadline())
-    const ms = until === Number.POSITIVE_INFINITY ? undefined : Math.max(0, (until - this.#clock()) / 1e6)
-    if (ms === undefined || ms > 0) Atomics.wait(i32, index, 0, ms)
+    this.sleep(Math.min(deadline, this.#timersDeadline()))
     return true
   }
 
@@ -378,7 +380,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     if (why !== undefined) {
       this.#events.shutdown(SHUTDOWN_CRASH, why)
       this.#parkMyself()
-    }
+    } else this.cpu.arrived()
     return true
   }
   /** A request below the current priority waits for EOI or a lower TPR. */

@@ -30,10 +30,10 @@ export interface CompilerPort {
 
 /**
  * `optimise`: takes milliseconds, on this thread; else V8 makes baseline code when the region is entered, which is little
- * faster than the interpreter, and for which a vCPU waits.
+ * faster than the interpreter, and for which a vCPU waits. `traced`: for a traced core.
  */
-export function compileRegion(job: RegionJob, optimise: boolean): CompiledRegion {
-  const { bytes, entries } = buildRegion(job)
+export function compileRegion(job: RegionJob, optimise: boolean, traced = false): CompiledRegion {
+  const { bytes, entries } = buildRegion(job, traced)
   using _ = optimise ? optimising() : undefined
   return { module: new WebAssembly.Module(bytes), entries, bytes: bytes.length }
 }

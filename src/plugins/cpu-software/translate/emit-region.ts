@@ -18,6 +18,8 @@ export interface RegionFunctions extends CoreFunctions {
   readonly regionPage: number
   /** (state) makes the words of what the state block says of the flags. */
   readonly settleFlags: number
+  /** (state, target) → whether to poll: of a traced core, of every taken branch (trace/emit-trace.ts). */
+  readonly trace: number | undefined
 }
 
 /** What the flags are at some point of the code. */

@@ -96,7 +96,8 @@ export class Translator {
     this.#cpu.count('regionsWanted')
     const wanted: WantedRegion = { collected, covers: coverage(collected) }
     if (this.#port === undefined) {
-      this.#enter(wanted, compileRegion(collected.job, false))
+      const traced = this.#core.functions['trace'] !== undefined
+      this.#enter(wanted, compileRegion(collected.job, false, traced))
       return
     }
     const id = this.#nextId++
