@@ -1,16 +1,19 @@
 /**
- * `npm run compare-boots [-- --modes off,normal,forced] [--events N] [--until TEXT] [--memory MIB]`: boots Debian's cloud kernel to the
- * first line of its init once in each mode of the translator, with all that happens to it at the same moments, and
- * compares the registers and flags at every taken branch, the vector registers now and then, and the memory at the end.
+ * `npm run compare-boots`: boots Debian's cloud kernel to the first line of its init once in each mode of the translator,
+ * with all that happens to it at the same moments, and compares the registers and flags at every taken branch, the vector
+ * registers now and then, and all of RAM at the end.
+ *
+ *   --modes off,normal,forced     which, each with the first
+ *   --events N                    no further than that; forced is some 20 times slower than normal
+ *   --until TEXT                  until the console shows it
+ *   --memory MIB
+ *   --kernel FILE --ramdisk FILE --cmdline TEXT      another guest; it must have no other source of time or chance
  *
  * Where two runs part, the first event that differs is shown with the registers of both, and the status is 1.
  */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import {
-  TRANSLATION_MODES,
-  type TranslationMode,
-} from '../src/plugins/cpu-software/translate/translator.ts'
+import { TRANSLATION_MODES, type TranslationMode } from '../src/plugins/cpu-software/translate/translator.ts'
 import { debianKernel } from './assets/fetch-debian-kernel.ts'
 import { initramfs } from './assets/make-initramfs.ts'
 import { type ComparedGuest, findDifference, partedAfter, type Run, runGuest } from './compare/compare.ts'
@@ -23,52 +26,63 @@ const { values } = parseArgs({
     events: { type: 'string', default: 'Infinity' },
     until: { type: 'string', default: 'xt: init started' },
     memory: { type: 'string', default: '256' },
+    kernel: { type: 'string' },
+    ramdisk: { type: 'string' },
+    // The kernel's place would be random.
+    cmdline: { type: 'string', default: 'console=hvc0 nokaslr' },
   },
 })
 const modes = values.modes.split(',') as TranslationMode[]
 const [mostEvents, memoryMiB] = [Number(values.events), Number(values.memory)]
-if (!modes.every((mode) => TRANSLATION_MODES.includes(mode)) || !(mostEvents > 0) || !(memoryMiB >= 64)) {
-  process.stderr.write(
-    `--modes is a list of ${TRANSLATION_MODES.join(', ')}; --events a number from 1 on, --memory one from 64 on\n`,
-  )
+if (!modes.every((mode) => TRANSLATION_MODES.includes(mode)) || !(mostEvents >= 1) || !(memoryMiB >= 64)) {
+  const known = TRANSLATION_MODES.join(', ')
+  process.stderr.write(`--modes is a list of ${known}; --events is from 1 on, --memory from 64 MiB on\n`)
   process.exit(2)
 }
 process.exitCode = (await compareBoots()) ? 0 : 1
 
 async function compareBoots(): Promise<boolean> {
-  const { vmlinuz, release } = await debianKernel({ onProgress: say })
   const guest: ComparedGuest = {
-    kernel: readFileSync(vmlinuz),
-    ramdisk: readFileSync(await initramfs({ onProgress: say })),
-    // Nothing may be random: the kernel's place is not.
-    cmdline: 'console=hvc0 nokaslr',
+    ...(await files()),
+    cmdline: values.cmdline,
     memoryMiB,
     mostEvents,
     isEnough: (console) => console.includes(values.until),
   }
-  say(`${release} up to "${values.until}"`)
-  let first: Run | undefined
+  const reference = await runGuest(guest, modes[0]!)
+  say(describeRun(reference))
   let isAlike = true
-  for (const mode of modes) {
+  for (const mode of modes.slice(1)) {
     const run = await runGuest(guest, mode)
     say(describeRun(run))
-    if (first === undefined) {
-      first = run
-      continue
-    }
-    const after = partedAfter(first, run)
-    if (after !== undefined) {
-      isAlike = false
-      say(`${first.mode} and ${mode} part after event ${after}; running both again ...`)
-      const difference = await findDifference(guest, [first.mode, mode], after)
-      say(describeDifference(difference, [first.mode, mode]))
-      continue
-    }
-    const pages = first.pages.filter((page, n) => page !== run.pages[n]).length
-    if (pages > 0) {
-      isAlike = false
-      say(`${first.mode} and ${mode} have the same registers at every event, but ${pages} pages of RAM differ at the end`)
-    } else say(`${first.mode} and ${mode} are alike, and so is all of RAM at the end`)
+    const problem = await problemOf(guest, reference, run)
+    if (problem !== undefined) isAlike = false
+    say(problem ?? `${reference.mode} and ${mode} are alike, and so is all of RAM at the end`)
   }
   return isAlike
+}
+
+async function files(): Promise<Pick<ComparedGuest, 'kernel' | 'ramdisk'>> {
+  const { kernel, ramdisk } = values
+  if (kernel !== undefined)
+    return { kernel: readFileSync(kernel), ...(ramdisk && { ramdisk: readFileSync(ramdisk) }) }
+  const { vmlinuz, release } = await debianKernel({ onProgress: say })
+  say(`${release} up to "${values.until}"`)
+  return {
+    kernel: readFileSync(vmlinuz),
+    ramdisk: readFileSync(ramdisk ?? (await initramfs({ onProgress: say }))),
+  }
+}
+
+/** How two runs differ; undefined if they do not. */
+async function problemOf(guest: ComparedGuest, a: Run, b: Run): Promise<string | undefined> {
+  const both = [a.mode, b.mode] as const
+  const after = partedAfter(a, b)
+  if (after !== undefined) {
+    say(`${a.mode} and ${b.mode} part after event ${after}; running both again ...`)
+    return describeDifference(await findDifference(guest, both, after), both)
+  }
+  const pages = a.pages.filter((page, n) => page !== b.pages[n]).length
+  if (pages === 0) return undefined
+  return `${a.mode} and ${b.mode} have the same registers at every event, but ${pages} pages of RAM differ at the end`
 }

@@ -74,23 +74,23 @@ async function watched(
   { from, every }: { from: number; every: number },
   see: (machine: ComparedMachine, rip: bigint) => void,
 ): Promise<{ machine: ComparedMachine; why: string; seconds: number }> {
-  const { mostEvents = Number.POSITIVE_INFINITY, disturb } = guest
+  const { mostEvents = Number.POSITIVE_INFINITY } = guest
   const machine = await ComparedMachine.make({ ...guest, modules: tracedCore(), translation: mode })
-  const { state, cpu } = { state: machine.state, cpu: machine.vcpu.cpu }
-  const disturbedAt = disturb?.mode === mode ? disturb.at : Number.POSITIVE_INFINITY
+  const { state } = machine
+  let disturb = guest.disturb?.mode === mode ? guest.disturb : undefined
   let next = from
-  const wantNext = () => wantEvents(state, Math.min(next, mostEvents, isDisturbed ? next : disturbedAt))
-  let isDisturbed = false
+  const wantNext = () => wantEvents(state, Math.min(next, mostEvents, disturb?.at ?? next))
   wantNext()
-  cpu.onEvent = (rip) => {
+  machine.vcpu.cpu.onEvent = (rip) => {
     const number = machine.events
-    if (number >= disturbedAt && !isDisturbed) {
-      isDisturbed = true
-      disturb!.change(machine)
-    }
     if (number >= next) {
       next = number + every
       see(machine, BigInt.asUintN(64, rip))
+    }
+    // The event has been hashed: the next one shows it.
+    if (disturb !== undefined && number >= disturb.at) {
+      disturb.change(machine)
+      disturb = undefined
     }
     if (number >= mostEvents) throw new MachineEnd(`event ${number} is as far as was wanted`)
     wantNext()
@@ -104,10 +104,7 @@ export async function runGuest(guest: ComparedGuest, mode: TranslationMode): Pro
   const hashes: string[] = []
   const note = ({ state }: ComparedMachine) =>
     void hashes.push(
-      createHash('sha1')
-        .update(traceHash(state).toString(16))
-        .update(vectorBytes(state))
-        .digest('hex'),
+      createHash('sha1').update(traceHash(state).toString(16)).update(vectorBytes(state)).digest('hex'),
     )
   const checkpoints = { from: CHECKPOINT, every: CHECKPOINT }
   const { machine, why, seconds } = await watched(guest, mode, checkpoints, note)
@@ -115,7 +112,11 @@ export async function runGuest(guest: ComparedGuest, mode: TranslationMode): Pro
   const { u8, view, layout } = machine.memory
   const pages: string[] = []
   for (let at = layout.ram; at < layout.ram + layout.ramBytes; at += PAGE_SIZE)
-    pages.push(createHash('sha1').update(u8.subarray(at, at + PAGE_SIZE)).digest('base64'))
+    pages.push(
+      createHash('sha1')
+        .update(u8.subarray(at, at + PAGE_SIZE))
+        .digest('base64'),
+    )
   const counters = readCounters(view, machine.state.base)
   const { events, console } = machine
   return { mode, why, seconds, events, hashes, pages, console, counters }

@@ -9,8 +9,8 @@ import { MachineMemory, PAGE_SIZE, planMachine } from '../../src/base/machine-me
 import { CONTROL_WORD, controlWord, requestVcpu, VCPU_REQUEST } from '../../src/base/vcpu-control.ts'
 import { buildPvhGuest } from '../../src/engine/boot/build.ts'
 import type { FrozenExits, VmInfo } from '../../src/engine/plugin.ts'
-import { CpuState } from '../../src/plugins/cpu-software/cpu-state.ts'
 import type { CoreModules } from '../../src/plugins/cpu-software/cpu.ts'
+import { CpuState } from '../../src/plugins/cpu-software/cpu-state.ts'
 import { ExitTable } from '../../src/plugins/cpu-software/exit-table.ts'
 import { startFlat } from '../../src/plugins/cpu-software/reset.ts'
 import { eventCount } from '../../src/plugins/cpu-software/trace/trace.ts'
@@ -58,6 +58,7 @@ export class ComparedMachine {
   readonly log: string[] = []
   readonly #input: MachineInput
   #idleNs = 0
+  #drainConsole: () => number = () => 0
 
   static async make(input: MachineInput): Promise<ComparedMachine> {
     const machine = new ComparedMachine(input)
@@ -81,6 +82,7 @@ export class ComparedMachine {
       {
         shutdown: (reason, detail) => end(`the guest ended: ${detail ?? `shutdown reason ${reason}`}`),
         profile: () => {},
+        resting: () => {},
       },
       { mode: input.translation, port: undefined },
     )
@@ -101,8 +103,9 @@ export class ComparedMachine {
     try {
       return this.vcpu.run()
     } catch (error) {
-      if (error instanceof MachineEnd) return error.message
-      throw error
+      if (!(error instanceof MachineEnd)) throw error
+      this.#drainConsole()
+      return error.message
     }
   }
 
@@ -138,7 +141,12 @@ export class ComparedMachine {
     requestVcpu(memory, 0, VCPU_REQUEST.start)
   }
 
-  #service(domain: Domain, { xenstore, connection }: StoreLink, store: SpecialPage, console: SpecialPage): Service {
+  #service(
+    domain: Domain,
+    { xenstore, connection }: StoreLink,
+    store: SpecialPage,
+    console: SpecialPage,
+  ): Service {
     const { memory } = this
     const pipe = ({ gfn }: SpecialPage, layout: typeof CONSOLE_RING) =>
       new BytePipe(memory, memory.hostOffset(gfn * PAGE_SIZE), layout)
@@ -163,10 +171,13 @@ export class ComparedMachine {
       }
       if (moved > 0) domain.evtchn.notifyFromDom0(storePort!)
     }
-    const serveConsole = () => {
+    this.#drainConsole = () => {
       const count = consolePipe.read(chunk)
-      if (count <= 0) return
-      this.console += Buffer.from(chunk.subarray(0, count)).toString('latin1')
+      if (count > 0) this.console += Buffer.from(chunk.subarray(0, count)).toString('latin1')
+      return count
+    }
+    const serveConsole = () => {
+      if (this.#drainConsole() <= 0) return
       domain.evtchn.notifyFromDom0(consolePort!)
       if (this.#input.isEnough(this.console)) throw new MachineEnd('the guest printed what was waited for')
     }

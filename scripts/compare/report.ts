@@ -39,7 +39,6 @@ export function describeDifference(
   row('rip', ({ rip }) => rip)
   row('flags', ({ flags }) => BigInt(flags >>> 0))
   for (const [n, name] of NAMES.entries()) row(name, ({ registers }) => registers[n]!)
-  for (const [n] of a.vectors.entries())
-    row(`xmm${n >> 1}${n & 1 ? 'h' : 'l'}`, ({ vectors }) => vectors[n]!)
+  for (const [n] of a.vectors.entries()) row(`xmm${n >> 1}${n & 1 ? 'h' : 'l'}`, ({ vectors }) => vectors[n]!)
   return lines.join('\n')
 }

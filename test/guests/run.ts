@@ -16,8 +16,12 @@ export interface GuestRun {
   readonly errors: string
 }
 
-/** Everything of this run lies in `home`, a private directory with a short path (sockets). */
-export async function runGuest(guest: MicroGuest, home: string): Promise<GuestRun> {
+/** Everything of this run lies in `home`, a private directory with a short path (sockets). `words`: more for `xt create`. */
+export async function runGuest(
+  guest: MicroGuest,
+  home: string,
+  words: readonly string[] = [],
+): Promise<GuestRun> {
   const kernel = join(home, `${guest.name}.elf`)
   const cfg = join(home, `${guest.name}.cfg`)
   writeFileSync(kernel, guest.build())
@@ -26,7 +30,7 @@ export async function runGuest(guest: MicroGuest, home: string): Promise<GuestRu
     `name = "${guest.name}"\ntype = "pvh"\nmemory = 64\nvcpus = ${guest.vcpus}\nkernel = "${kernel}"\n`,
   )
   const env = { ...process.env, XT_HOME: home }
-  const child = spawn(process.execPath, [XT, 'create', '-q', '-c', cfg], {
+  const child = spawn(process.execPath, [XT, 'create', '-q', '-c', ...words, cfg], {
     env,
     stdio: ['pipe', 'pipe', 'pipe'],
   })

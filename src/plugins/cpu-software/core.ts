@@ -122,7 +122,10 @@ export function buildCore(traced = false): CoreBytes {
   const first = Object.keys(SHARED).length + Object.keys(NATIVE_SHARED).length
   const handlers = [...functionHandlers.map(({ key, width }) => `${key} ${width}`), ...NATIVE_KEYS]
   const names = handlers.map((name, i) => [first + i, name] as const)
-  return { core: named(buildMain(traced), 'interpreter'), rest: named(buildRest(), 'handlers', new Map(names)) }
+  return {
+    core: named(buildMain(traced), 'interpreter'),
+    rest: named(buildRest(), 'handlers', new Map(names)),
+  }
 }
 
 /** What hand-written handlers import besides. */

@@ -1,6 +1,6 @@
 /**
  * The compiled interpreter: from the files that the build wrote beside this module, or made on the spot when xt
- * runs from its sources.
+ * runs from its sources, or when the guest is traced.
  */
 import { readFile } from 'node:fs/promises'
 import type { CoreBytes } from './core.ts'
@@ -10,10 +10,10 @@ import { optimising } from './wasm/engine.ts'
 /** Files that `npm run build` puts beside the built module. */
 export const INTERPRETER_FILES = { core: 'interpreter-core.wasm', rest: 'interpreter-rest.wasm' } as const
 
-async function bytes(): Promise<CoreBytes> {
-  if (import.meta.url.endsWith('.ts')) {
+async function bytes(traced: boolean): Promise<CoreBytes> {
+  if (traced || import.meta.url.endsWith('.ts')) {
     const { buildCore } = await import('./core.ts')
-    return buildCore()
+    return buildCore(traced)
   }
   const read = (name: string) => readFile(new URL(`./${name}`, import.meta.url))
   const [core, rest] = await Promise.all([read(INTERPRETER_FILES.core), read(INTERPRETER_FILES.rest)])
@@ -22,10 +22,10 @@ async function bytes(): Promise<CoreBytes> {
 
 /**
  * Compiles off this thread. The core is optimised at once (it would spend its first seconds in baseline code
- * otherwise); the rest is compiled function by function when first called.
+ * otherwise); the rest is compiled function by function when first called. `traced`: trace/emit-trace.ts.
  */
-export async function compileInterpreter(): Promise<CoreModules> {
-  const { core, rest } = await bytes()
+export async function compileInterpreter(traced = false): Promise<CoreModules> {
+  const { core, rest } = await bytes(traced)
   const restModule = await WebAssembly.compile(rest)
   // Nothing else compiles WebAssembly meanwhile.
   using _ = optimising()
