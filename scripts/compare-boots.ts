@@ -3,8 +3,8 @@
  * with all that happens to it at the same moments, and compares the registers and flags at every taken branch, the vector
  * registers now and then, and all of RAM at the end.
  *
- *   --modes off,normal,forced     which, each with the first
- *   --events N                    no further than that; forced is some 20 times slower than normal
+ *   --modes off,normal,eager,forced      which (compare/compare.ts), each with the first; forced takes minutes
+ *   --events N                    no further than that
  *   --until TEXT                  until the console shows it
  *   --memory MIB
  *   --kernel FILE --ramdisk FILE --cmdline TEXT      another guest; it must have no other source of time or chance
@@ -13,16 +13,23 @@
  */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { TRANSLATION_MODES, type TranslationMode } from '../src/plugins/cpu-software/translate/translator.ts'
 import { debianKernel } from './assets/fetch-debian-kernel.ts'
 import { initramfs } from './assets/make-initramfs.ts'
-import { type ComparedGuest, findDifference, partedAfter, type Run, runGuest } from './compare/compare.ts'
+import {
+  COMPARE_MODES,
+  type ComparedGuest,
+  type CompareMode,
+  findDifference,
+  partedAfter,
+  type Run,
+  runGuest,
+} from './compare/compare.ts'
 import { describeDifference, describeRun } from './compare/report.ts'
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 const { values } = parseArgs({
   options: {
-    modes: { type: 'string', default: TRANSLATION_MODES.join() },
+    modes: { type: 'string', default: Object.keys(COMPARE_MODES).join() },
     events: { type: 'string', default: 'Infinity' },
     until: { type: 'string', default: 'xt: init started' },
     memory: { type: 'string', default: '256' },
@@ -32,10 +39,10 @@ const { values } = parseArgs({
     cmdline: { type: 'string', default: 'console=hvc0 nokaslr' },
   },
 })
-const modes = values.modes.split(',') as TranslationMode[]
+const modes = values.modes.split(',') as CompareMode[]
 const [mostEvents, memoryMiB] = [Number(values.events), Number(values.memory)]
-if (!modes.every((mode) => TRANSLATION_MODES.includes(mode)) || !(mostEvents >= 1) || !(memoryMiB >= 64)) {
-  const known = TRANSLATION_MODES.join(', ')
+if (!modes.every((mode) => mode in COMPARE_MODES) || !(mostEvents >= 1) || !(memoryMiB >= 64)) {
+  const known = Object.keys(COMPARE_MODES).join(', ')
   process.stderr.write(`--modes is a list of ${known}; --events is from 1 on, --memory from 64 MiB on\n`)
   process.exit(2)
 }

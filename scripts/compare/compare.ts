@@ -9,9 +9,21 @@ import type { CoreModules } from '../../src/plugins/cpu-software/cpu.ts'
 import { xmmOffset } from '../../src/plugins/cpu-software/fp/state.ts'
 import { type CounterName, readCounters, STATE } from '../../src/plugins/cpu-software/state.ts'
 import { traceHash, wantEvents } from '../../src/plugins/cpu-software/trace/trace.ts'
-import type { TranslationMode } from '../../src/plugins/cpu-software/translate/translator.ts'
+import type { Translation } from '../../src/plugins/cpu-software/translate/translator.ts'
 import { optimising } from '../../src/plugins/cpu-software/wasm/engine.ts'
 import { ComparedMachine, MachineEnd, type MachineInput } from './machine.ts'
+
+/**
+ * Modes of the translator (translator.ts), and `eager`: as `normal`, but what runs some hundred times counts as hot. It has
+ * large regions of nearly all code, where `forced`, which never waits to see how code goes on, has small ones.
+ */
+export const COMPARE_MODES = {
+  off: { mode: 'off', port: undefined },
+  normal: { mode: 'normal', port: undefined },
+  eager: { mode: 'normal', port: undefined, heat: { hotAfter: 12, warmAfter: 2, samplePeriod: 11 } },
+  forced: { mode: 'forced', port: undefined },
+} as const satisfies Record<string, Translation>
+export type CompareMode = keyof typeof COMPARE_MODES
 
 /** Events between two checkpoints, at which the vector registers are hashed, too. */
 export const CHECKPOINT = 2 ** 16
@@ -22,13 +34,13 @@ export interface ComparedGuest extends Omit<MachineInput, 'modules' | 'translati
   /** For tests of the comparison: called at an event, with a machine that it may change. */
   readonly disturb?: {
     readonly at: number
-    readonly mode: TranslationMode
+    readonly mode: CompareMode
     change(machine: ComparedMachine): void
   }
 }
 
 export interface Run {
-  readonly mode: TranslationMode
+  readonly mode: CompareMode
   readonly why: string
   readonly seconds: number
   readonly events: number
@@ -70,12 +82,16 @@ function tracedCore(): CoreModules {
 /** Calls `see` for every event from `from` on that is a multiple of `every`. */
 async function watched(
   guest: ComparedGuest,
-  mode: TranslationMode,
+  mode: CompareMode,
   { from, every }: { from: number; every: number },
   see: (machine: ComparedMachine, rip: bigint) => void,
 ): Promise<{ machine: ComparedMachine; why: string; seconds: number }> {
   const { mostEvents = Number.POSITIVE_INFINITY } = guest
-  const machine = await ComparedMachine.make({ ...guest, modules: tracedCore(), translation: mode })
+  const machine = await ComparedMachine.make({
+    ...guest,
+    modules: tracedCore(),
+    translation: COMPARE_MODES[mode],
+  })
   const { state } = machine
   let disturb = guest.disturb?.mode === mode ? guest.disturb : undefined
   let next = from
@@ -100,7 +116,7 @@ async function watched(
   return { machine, why, seconds: (performance.now() - start) / 1000 }
 }
 
-export async function runGuest(guest: ComparedGuest, mode: TranslationMode): Promise<Run> {
+export async function runGuest(guest: ComparedGuest, mode: CompareMode): Promise<Run> {
   const hashes: string[] = []
   const note = ({ state }: ComparedMachine) =>
     void hashes.push(
@@ -132,7 +148,7 @@ export function partedAfter(a: Run, b: Run): number | undefined {
 /** Runs both again. Undefined: they were alike this time, so something besides the processor is not the same every time. */
 export async function findDifference(
   guest: ComparedGuest,
-  modes: readonly [TranslationMode, TranslationMode],
+  modes: readonly [CompareMode, CompareMode],
   after: number,
 ): Promise<Difference | undefined> {
   const mostEvents = Math.min(after + CHECKPOINT + 1, guest.mostEvents ?? Number.POSITIVE_INFINITY)

@@ -14,7 +14,7 @@ import { CpuState } from '../../src/plugins/cpu-software/cpu-state.ts'
 import { ExitTable } from '../../src/plugins/cpu-software/exit-table.ts'
 import { startFlat } from '../../src/plugins/cpu-software/reset.ts'
 import { eventCount } from '../../src/plugins/cpu-software/trace/trace.ts'
-import type { TranslationMode } from '../../src/plugins/cpu-software/translate/translator.ts'
+import type { Translation } from '../../src/plugins/cpu-software/translate/translator.ts'
 import { SoftwareVcpu, stateBase } from '../../src/plugins/cpu-software/vcpu.ts'
 import { buildDomain } from '../../src/plugins/xen-shim/toolstack.ts'
 import { MemoryStore } from '../../src/testkit/memory-store.ts'
@@ -29,7 +29,7 @@ import type { Service } from './service.ts'
 
 export interface MachineInput {
   readonly modules: CoreModules
-  readonly translation: TranslationMode
+  readonly translation: Translation
   readonly kernel: Uint8Array
   readonly ramdisk?: Uint8Array
   readonly cmdline: string
@@ -84,7 +84,7 @@ export class ComparedMachine {
         profile: () => {},
         resting: () => {},
       },
-      { mode: input.translation, port: undefined },
+      input.translation,
     )
     this.state = this.vcpu.cpu.state
     // Time passes at once while the guest sleeps.
