@@ -5,6 +5,7 @@
  *
  *   --modes off,normal,eager,forced      which (compare/compare.ts), each with the first; forced takes minutes
  *   --events N                    no further than that
+ *   --without-flags               regions may leave out flags that nobody reads, as they usually do
  *   --until TEXT                  until the console shows it
  *   --memory MIB
  *   --kernel FILE --ramdisk FILE --cmdline TEXT      another guest; it must have no other source of time or chance
@@ -33,6 +34,7 @@ const { values } = parseArgs({
     events: { type: 'string', default: 'Infinity' },
     until: { type: 'string', default: 'xt: init started' },
     memory: { type: 'string', default: '256' },
+    'without-flags': { type: 'boolean', default: false },
     kernel: { type: 'string' },
     ramdisk: { type: 'string' },
     // The kernel's place would be random.
@@ -54,6 +56,7 @@ async function compareBoots(): Promise<boolean> {
     cmdline: values.cmdline,
     memoryMiB,
     mostEvents,
+    traced: values['without-flags'] ? 'registers' : 'all',
     isEnough: (console) => console.includes(values.until),
   }
   const reference = await runGuest(guest, modes[0]!)

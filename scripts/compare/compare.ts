@@ -8,6 +8,7 @@ import { buildCore } from '../../src/plugins/cpu-software/core.ts'
 import type { CoreModules } from '../../src/plugins/cpu-software/cpu.ts'
 import { xmmOffset } from '../../src/plugins/cpu-software/fp/state.ts'
 import { type CounterName, readCounters, STATE } from '../../src/plugins/cpu-software/state.ts'
+import type { Traced } from '../../src/plugins/cpu-software/trace/emit-trace.ts'
 import { traceHash, wantEvents } from '../../src/plugins/cpu-software/trace/trace.ts'
 import type { Translation } from '../../src/plugins/cpu-software/translate/translator.ts'
 import { optimising } from '../../src/plugins/cpu-software/wasm/engine.ts'
@@ -29,6 +30,7 @@ export type CompareMode = keyof typeof COMPARE_MODES
 export const CHECKPOINT = 2 ** 16
 
 export interface ComparedGuest extends Omit<MachineInput, 'modules' | 'translation'> {
+  readonly traced: Traced
   /** The run ends at this event if not before. */
   readonly mostEvents?: number
   /** For tests of the comparison: called at an event, with a machine that it may change. */
@@ -67,14 +69,16 @@ export interface Difference {
   readonly events: readonly [SeenEvent | undefined, SeenEvent | undefined]
 }
 
-let modules: CoreModules | undefined
+const cores = new Map<Traced, CoreModules>()
 /** The traced interpreter, compiled once. */
-function tracedCore(): CoreModules {
+function tracedCore(traced: Traced): CoreModules {
+  let modules = cores.get(traced)
   if (modules === undefined) {
-    const { core, rest } = buildCore(true)
+    const { core, rest } = buildCore(traced)
     const restModule = new WebAssembly.Module(rest)
     using _ = optimising()
-    modules = { core: new WebAssembly.Module(core), rest: restModule }
+    modules = { core: new WebAssembly.Module(core), rest: restModule, traced }
+    cores.set(traced, modules)
   }
   return modules
 }
@@ -89,7 +93,7 @@ async function watched(
   const { mostEvents = Number.POSITIVE_INFINITY } = guest
   const machine = await ComparedMachine.make({
     ...guest,
-    modules: tracedCore(),
+    modules: tracedCore(guest.traced),
     translation: COMPARE_MODES[mode],
   })
   const { state } = machine
@@ -163,8 +167,11 @@ export async function findDifference(
     })
   }
   const [a, b] = seen as [SeenEvent[], SeenEvent[]]
+  /** What must be alike. */
+  const textOf = (event: SeenEvent | undefined) =>
+    event && [event.rip, guest.traced === 'all' && event.flags, event.registers, event.vectors].join()
   for (let n = 0; n < Math.max(a.length, b.length); n++)
-    if (!isAlike(a[n], b[n])) return { before: a[n - 1], events: [a[n], b[n]] }
+    if (textOf(a[n]) !== textOf(b[n])) return { before: a[n - 1], events: [a[n], b[n]] }
   return undefined
 }
 
@@ -172,8 +179,3 @@ function vectorBytes({ memory, base }: ComparedMachine['state']): Uint8Array {
   const at = base + STATE.fp
   return memory.u8.slice(at + xmmOffset(0), at + xmmOffset(16))
 }
-
-const text = ({ rip, flags, registers, vectors }: SeenEvent): string =>
-  [rip, flags, ...registers, ...vectors].join()
-const isAlike = (a: SeenEvent | undefined, b: SeenEvent | undefined): boolean =>
-  a === undefined || b === undefined ? a === b : text(a) === text(b)

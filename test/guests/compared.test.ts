@@ -21,7 +21,7 @@ import { GUESTS } from './list.ts'
 t.setTimeout(600_000)
 
 /** Where the beginning of a boot ends: paging, the kernel's own patching of its code and its first exceptions are before. */
-const BOOT_EVENTS = 3_000_000
+const BOOT_EVENTS = 2_000_000
 const CHOSEN = new Set(
   'page-fault-codes string-faults self-modifying-code exception-rips single-step syscall-sysret interrupt-window lapic-timer event-channels'.split(
     ' ',
@@ -48,7 +48,7 @@ const guests = GUESTS.filter(({ name }) => CHOSEN.has(name))
 t.equal(guests.length, CHOSEN.size, 'all chosen guests exist')
 for (const { name, build } of guests) {
   t.test(`${name} is the same in all modes`, async (t) => {
-    const guest = { kernel: build(), cmdline: '', memoryMiB: 64, isEnough: () => false }
+    const guest: ComparedGuest = { kernel: build(), cmdline: '', memoryMiB: 64, traced: 'all', isEnough: () => false }
     const { console } = await compare(t, guest, 'normal', 'forced')
     t.match(console, /PASS\r\n$/)
   })
@@ -61,6 +61,7 @@ t.test('a difference is found at the event that shows it', async (t) => {
     kernel: build(),
     cmdline: '',
     memoryMiB: 64,
+    traced: 'all',
     isEnough: () => false,
     disturb: { at: 999, mode: disturbed, change: ({ state }) => (state.regs[15] = 0x1234n) },
   }
@@ -84,10 +85,11 @@ t.test(
   { skip: typeof files === 'string' && files },
   async (t) => {
     if (typeof files === 'string') return
-    const guest = {
+    const guest: ComparedGuest = {
       ...files,
       cmdline: 'console=hvc0 nokaslr',
       memoryMiB: 256,
+      traced: 'all',
       isEnough: () => false,
       mostEvents: BOOT_EVENTS,
     }

@@ -44,7 +44,7 @@ import {
 import { emitNative, NATIVE_KEYS, Native } from './system/native.ts'
 import { emitEntry } from './system/native-entry.ts'
 import { emitFlagsImage, emitSetFlagsImage, type NativeFunctions } from './system/native-writer.ts'
-import { emitTrace, TRACE_TYPE } from './trace/emit-trace.ts'
+import { emitTrace, TRACE_TYPE, type Traced } from './trace/emit-trace.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -118,7 +118,7 @@ export interface CoreBytes {
 }
 
 /** `traced`: every taken branch is an event (emit-trace.ts); nothing else costs anything for it. */
-export function buildCore(traced = false): CoreBytes {
+export function buildCore(traced?: Traced): CoreBytes {
   const first = Object.keys(SHARED).length + Object.keys(NATIVE_SHARED).length
   const handlers = [...functionHandlers.map(({ key, width }) => `${key} ${width}`), ...NATIVE_KEYS]
   const names = handlers.map((name, i) => [first + i, name] as const)
@@ -141,14 +141,14 @@ const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
 export const FIRST_REGION_SLOT = functionHandlers.length + NATIVE_KEYS.length
 const TABLE_SIZE = FIRST_REGION_SLOT + REGION_SLOTS
 
-function buildMain(traced: boolean): Uint8Array {
+function buildMain(traced: Traced | undefined): Uint8Array {
   const m = new ModuleWriter()
   const assist = m.import('host', 'assist', ['i32'], ['i32'])
   const deliver = m.import('host', 'deliver', [], ['i32'])
   const decode = m.import('host', 'decode', [], ['i32'])
   const poll = m.import('host', 'poll', [], ['i32'])
   const hot = m.import('host', 'hot', [], [])
-  const event = traced ? m.import('host', 'event', ['i64', 'i64'], []) : undefined
+  const event = traced && m.import('host', 'event', ['i64', 'i64'], [])
   const mmuImports = {
     walk: m.import('host', 'walk', ['i32'], ['i32']),
     deviceRead: m.import('host', 'deviceRead', ['i32'], []),
@@ -181,9 +181,11 @@ function buildMain(traced: boolean): Uint8Array {
   const settleFlags = emitSettleFlags(m)
   const { flagsImage } = native
   const trace =
-    event === undefined
+    event === undefined || traced === undefined
       ? undefined
-      : m.function(...TRACE_TYPE, (f) => emitTrace(f, { event, settleFlags, flagsImage, POLL_BRANCHES }))
+      : m.function(...TRACE_TYPE, (f) =>
+          emitTrace(f, { event, settleFlags, flagsImage, POLL_BRANCHES, traced }),
+        )
   const parts = {
     assist,
     enter,

@@ -30,6 +30,7 @@ import {
 } from './state.ts'
 import { deliverException } from './system/exceptions.ts'
 import { MsrStore } from './system/msr.ts'
+import type { Traced } from './trace/emit-trace.ts'
 import { type Translation, Translator } from './translate/translator.ts'
 
 /** Why the interpreter came back. */
@@ -75,6 +76,8 @@ export interface CpuHost {
 export interface CoreModules {
   readonly core: WebAssembly.Module
   readonly rest: WebAssembly.Module
+  /** Whether they were built for a trace. */
+  readonly traced?: Traced | undefined
 }
 
 interface CoreExports {
@@ -203,7 +206,7 @@ export class Cpu {
     const exports = instance.exports as unknown as RegionExports
     const { table, loadSlow, regionStore, divWide, regionPage, settleFlags, trace } = exports
     const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage, settleFlags, trace }
-    this.translator = new Translator(this, { table, functions }, translation)
+    this.translator = new Translator(this, { table, functions, traced: modules.traced }, translation)
     this.flushTlb()
   }
 

@@ -82,7 +82,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   }
 
   async launch(exits: FrozenExits, rules: readonly CpuidRule[]): Promise<void> {
-    const modules = await compileInterpreter(this.#trace !== undefined)
+    const modules = await compileInterpreter(this.#trace && 'all')
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
     const ports = this.#startCompiler()

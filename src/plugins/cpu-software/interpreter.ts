@@ -5,13 +5,14 @@
 import { readFile } from 'node:fs/promises'
 import type { CoreBytes } from './core.ts'
 import type { CoreModules } from './cpu.ts'
+import type { Traced } from './trace/emit-trace.ts'
 import { optimising } from './wasm/engine.ts'
 
 /** Files that `npm run build` puts beside the built module. */
 export const INTERPRETER_FILES = { core: 'interpreter-core.wasm', rest: 'interpreter-rest.wasm' } as const
 
-async function bytes(traced: boolean): Promise<CoreBytes> {
-  if (traced || import.meta.url.endsWith('.ts')) {
+async function bytes(traced: Traced | undefined): Promise<CoreBytes> {
+  if (traced !== undefined || import.meta.url.endsWith('.ts')) {
     const { buildCore } = await import('./core.ts')
     return buildCore(traced)
   }
@@ -24,10 +25,10 @@ async function bytes(traced: boolean): Promise<CoreBytes> {
  * Compiles off this thread. The core is optimised at once (it would spend its first seconds in baseline code
  * otherwise); the rest is compiled function by function when first called. `traced`: trace/emit-trace.ts.
  */
-export async function compileInterpreter(traced = false): Promise<CoreModules> {
+export async function compileInterpreter(traced?: Traced): Promise<CoreModules> {
   const { core, rest } = await bytes(traced)
   const restModule = await WebAssembly.compile(rest)
   // Nothing else compiles WebAssembly meanwhile.
   using _ = optimising()
-  return { core: await WebAssembly.compile(core), rest: restModule }
+  return { core: await WebAssembly.compile(core), rest: restModule, traced }
 }

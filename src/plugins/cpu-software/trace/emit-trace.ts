@@ -11,6 +11,12 @@ import { STATE } from '../state.ts'
 import { type Expr, type FunctionWriter, i32, i64, load32, load64, op } from '../wasm/encoder.ts'
 import { add, and32, ltU, mul, ne32, not32, or32, widen, wrap, xor } from '../wasm/operators.ts'
 
+/**
+ * What is hashed: `all`, or `registers` without the arithmetic flags. With `all` regions keep the flags at every branch;
+ * else they leave out what nobody reads, as they usually do: a flag that somebody does read shows in where he branches.
+ */
+export type Traced = 'all' | 'registers'
+
 /** (state, target) → 1 where the next thing to do is to poll. */
 export const TRACE_TYPE = [['i32', 'i64'], ['i32']] as const
 
@@ -24,6 +30,7 @@ export interface TraceParts {
   /** (state) → RFLAGS. */
   readonly flagsImage: number
   readonly POLL_BRANCHES: number
+  readonly traced: Traced
 }
 
 /** One more word in a hash: cheap, and no two sequences of words that differ once have the same. */
@@ -32,11 +39,13 @@ const mixed = (hash: Expr, word: Expr): Expr =>
 
 export function emitTrace(f: FunctionWriter, parts: TraceParts): void {
   const [state, target] = [f.param(0), f.param(1)]
-  f.if(load32(4, state, STATE.lazyKind), () => f.do(parts.settleFlags, state))
+  const isAll = parts.traced === 'all'
+  if (isAll) f.if(load32(4, state, STATE.lazyKind), () => f.do(parts.settleFlags, state))
   const count = f.keep(add(load64(8, state, STATE.traceCount), i64(1)))
   f.store64(8, state, count, STATE.traceCount)
   const hash = f.local('i64')
-  f.set(hash, mixed(target, widen(f.call(parts.flagsImage, 'i32', state))))
+  const flags = isAll ? f.call(parts.flagsImage, 'i32', state) : load32(4, state, STATE.systemFlags)
+  f.set(hash, mixed(target, widen(flags)))
   for (let n = 0; n < 16; n++) f.set(hash, mixed(f.get(hash), load64(8, state, STATE.gpr + n * 8)))
   f.store64(8, state, mixed(load64(8, state, STATE.traceHash), f.get(hash)), STATE.traceHash)
   f.if(not32(ltU(count, load64(8, state, STATE.traceFrom))), () => f.do(parts.event, target, f.get(hash)))

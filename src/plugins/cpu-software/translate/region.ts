@@ -10,7 +10,7 @@ import { EmitVector } from '../read/emit-vector.ts'
 import { MEANINGS } from '../sem/meanings.ts'
 import { VECTOR_MEANINGS } from '../sem/vector-meanings.ts'
 import { UOP } from '../state.ts'
-import { TRACE_TYPE } from '../trace/emit-trace.ts'
+import { TRACE_TYPE, type Traced } from '../trace/emit-trace.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -76,7 +76,7 @@ const IMPORTS = {
 const PAGE = 4096
 
 /** `traced`: for a traced core. */
-export function buildRegion(job: RegionJob, traced = false): Region {
+export function buildRegion(job: RegionJob, traced?: Traced): Region {
   const m = new ModuleWriter()
   const imported = Object.fromEntries(
     Object.entries(IMPORTS).map(([name, [params, results]]) => [
@@ -87,7 +87,8 @@ export function buildRegion(job: RegionJob, traced = false): Region {
   // What stands for none is never called by a region.
   const core: RegionFunctions = {
     ...imported,
-    trace: traced ? m.import('core', 'trace', ...TRACE_TYPE) : undefined,
+    trace: traced && m.import('core', 'trace', ...TRACE_TYPE),
+    traced,
     assist: -1,
     storeCommit: -1,
     segmentAddress: -1,
@@ -457,10 +458,10 @@ class RegionWriter {
   #trace(target: Expr): void {
     const f = this.#f
     const frame = this.#frame
-    const { trace } = frame.core
+    const { trace, traced } = frame.core
     if (trace === undefined) return
     frame.registers.store()
-    storeFlags(frame)
+    if (traced === 'all') storeFlags(frame)
     f.ifUnlikely(f.call(trace, 'i32', frame.state, target), () => {
       f.set(this.#left, i32(0))
       this.#leave(target)
@@ -541,7 +542,7 @@ class RegionWriter {
     const last = block.instructions.at(-1)!
     const mayLeave =
       successors(block).length === 0 ||
-      (this.#frame.core.trace !== undefined && block.flow !== 'next') ||
+      (this.#frame.core.traced === 'all' && block.flow !== 'next') ||
       successors(block).includes(-1) ||
       block.flow === 'return' ||
       successors(block).some(
