@@ -48,7 +48,13 @@ const guests = GUESTS.filter(({ name }) => CHOSEN.has(name))
 t.equal(guests.length, CHOSEN.size, 'all chosen guests exist')
 for (const { name, build } of guests) {
   t.test(`${name} is the same in all modes`, async (t) => {
-    const guest: ComparedGuest = { kernel: build(), cmdline: '', memoryMiB: 64, traced: 'all', isEnough: () => false }
+    const guest: ComparedGuest = {
+      kernel: build(),
+      cmdline: '',
+      memoryMiB: 64,
+      traced: 'all',
+      isEnough: () => false,
+    }
     const { console } = await compare(t, guest, 'normal', 'forced')
     t.match(console, /PASS\r\n$/)
   })
