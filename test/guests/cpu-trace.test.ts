@@ -26,7 +26,7 @@ async function traced(name: string, translation: string): Promise<string[]> {
   const guest = GUESTS.find((each) => each.name === name)!
   const file = join(home, `${name}-${translation}`)
   process.env['XT_TRANSLATION'] = translation
-  const { verdict, errors } = await runGuest(guest, home, ['--cpu-trace', file])
+  const { verdict, errors } = await runGuest(guest, home, { words: ['--cpu-trace', file] })
   t.same({ verdict, errors }, { verdict: 'PASS', errors: '' })
   return readFileSync(file, 'latin1').split('\n').slice(0, -1)
 }
@@ -53,9 +53,24 @@ t.test('a guest to which nothing happens from outside has the same trace in all 
   t.same(await traced('halt-is-power-off', 'forced'), interpreted)
 })
 
+t.test(
+  'the settings of the plugin say from which event on, and how many; FILE is where xt was started',
+  async (t) => {
+    const guest = GUESTS.find(({ name }) => name === 'halt-is-power-off')!
+    const settings = { pluginConfig: { 'cpu-software': { trace: { from: 1000, count: 3 } } } }
+    const cwd = t.testdir({ '.xtrc.json': JSON.stringify(settings) })
+    const { verdict } = await runGuest(guest, home, { words: ['--cpu-trace', 'trace'], cwd })
+    t.equal(verdict, 'PASS')
+    const numbers = readFileSync(join(cwd, 'trace'), 'latin1').match(/^0 \d+/gm)
+    t.same(numbers, ['0 1000', '0 1001', '0 1002'])
+  },
+)
+
 t.test('a file that cannot be made is named, and no guest is left', async (t) => {
   const guest = GUESTS.find(({ name }) => name === 'halt-is-power-off')!
-  const { verdict, errors } = await runGuest(guest, home, ['--cpu-trace', join(home, 'none', 'trace')])
+  const { verdict, errors } = await runGuest(guest, home, {
+    words: ['--cpu-trace', join(home, 'none', 'trace')],
+  })
   t.equal(verdict, 'none')
   t.match(errors, /cannot write the trace of the CPU to .*\/none\/trace: ENOENT/)
 })

@@ -16,11 +16,18 @@ export interface GuestRun {
   readonly errors: string
 }
 
-/** Everything of this run lies in `home`, a private directory with a short path (sockets). `words`: more for `xt create`. */
+export interface RunOptions {
+  /** More for `xt create`. */
+  readonly words?: readonly string[]
+  /** Where it is started. */
+  readonly cwd?: string
+}
+
+/** Everything of this run lies in `home`, a private directory with a short path (sockets). */
 export async function runGuest(
   guest: MicroGuest,
   home: string,
-  words: readonly string[] = [],
+  { words = [], cwd = process.cwd() }: RunOptions = {},
 ): Promise<GuestRun> {
   const kernel = join(home, `${guest.name}.elf`)
   const cfg = join(home, `${guest.name}.cfg`)
@@ -32,6 +39,7 @@ export async function runGuest(
   const env = { ...process.env, XT_HOME: home }
   const child = spawn(process.execPath, [XT, 'create', '-q', '-c', ...words, cfg], {
     env,
+    cwd,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let console = ''
