@@ -6,8 +6,8 @@
  * called. Core exports: run(state, first) → OUTCOME.leave when the TypeScript side must look, with `first` a
  * micro-op of a single instruction to step over, or 0; flush, translate, loadSlow,
  * storeOpen, storeCommit, segmentAddress for assists. Imports (module "host"): assist, deliver, decode, poll and
- * the memory unit's; of a traced core also `event`, and it exports `trace` (emit-trace.ts). All addresses of tables come from the machine's layout, which has the same low part in every
- * machine; so the modules serve all.
+ * the memory unit's; of a traced core also `event`, and it exports `trace` (trace/emit-trace.ts). All addresses of
+ * tables come from the machine's layout, which has the same low part in every machine; so the modules serve all.
  */
 import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
@@ -184,7 +184,7 @@ function buildMain(traced: Traced | undefined): Uint8Array {
     event === undefined || traced === undefined
       ? undefined
       : m.function(...TRACE_TYPE, (f) =>
-          emitTrace(f, { event, settleFlags, flagsImage, POLL_BRANCHES, traced }),
+          emitTrace(f, { event, settleFlags, flagsImage, pollBranches: POLL_BRANCHES, traced }),
         )
   const parts = {
     assist,

@@ -29,7 +29,8 @@ export interface TraceParts {
   readonly settleFlags: number
   /** (state) → RFLAGS. */
   readonly flagsImage: number
-  readonly POLL_BRANCHES: number
+  /** Events between two polls, a power of two. */
+  readonly pollBranches: number
   readonly traced: Traced
 }
 
@@ -52,6 +53,6 @@ export function emitTrace(f: FunctionWriter, parts: TraceParts): void {
   // The number of events says when to poll, and whoever wants a look soon: not where the branch was taken.
   const soon = f.keep(load32(4, state, STATE.lookSoon))
   f.store32(4, state, i32(0), STATE.lookSoon)
-  const due = not32(and32(wrap(count), i32(parts.POLL_BRANCHES - 1)))
+  const due = not32(and32(wrap(count), i32(parts.pollBranches - 1)))
   f.return(or32(due, ne32(soon, i32(0))))
 }
