@@ -13,6 +13,7 @@ import { bootErrors } from '../src/engine/boot/errors.ts'
 import { errors as engineErrors } from '../src/engine/errors.ts'
 import { p9Errors } from '../src/plugins/9pfs/errors.ts'
 import { consoleErrors } from '../src/plugins/console/errors.ts'
+import { cpuErrors } from '../src/plugins/cpu-software/errors.ts'
 import { ADVERTISED } from '../src/plugins/cpu-software/isa/features.ts'
 import { ROWS } from '../src/plugins/cpu-software/isa/table.ts'
 import { meaningKey } from '../src/plugins/cpu-software/sem/meanings.ts'
@@ -41,6 +42,7 @@ const CATALOGUES: readonly (readonly [string, Catalogue])[] = [
   ['Disks', vbdErrors],
   ['Shared folders', p9Errors],
   ['Networks', vifErrors],
+  ['The software CPU', cpuErrors],
   ['The Xen shim', shimErrors],
   ['Xen', xenErrors],
   ['xenstore', storeErrors],

@@ -1,3 +1,4 @@
+import { resolve } from 'node:path'
 import { boolean, string } from '@oclif/core/flags'
 import { XtCommand } from '../cli/command.ts'
 import { runConsole } from '../cli/console-session.ts'
@@ -47,6 +48,11 @@ Settings on the command line (key=value) are read as if they stood at the end of
     }),
     defconfig: string({ char: 'f', helpValue: 'FILE', summary: 'The configuration file.' }),
     strict: boolean({ summary: 'Take warnings about the configuration for errors.' }),
+    'cpu-trace': string({
+      helpValue: 'FILE',
+      summary:
+        'Write every taken branch with a hash of the registers to a file; the guest is much slower then.',
+    }),
     debug: boolean({ char: 'd', summary: 'Also print the configuration that was read.' }),
     vncviewer: boolean({ char: 'V', summary: "Accepted as xl's: guests have no display to view yet." }),
     'vncviewer-autopass': boolean({ char: 'A', summary: "Accepted as xl's, as -V." }),
@@ -94,7 +100,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
   async #launch(
     config: DomainConfig,
     settings: XtSettings,
-    flags: Attendance & { quiet: boolean; 'no-monitor': boolean },
+    flags: Attendance & { quiet: boolean; 'no-monitor': boolean; 'cpu-trace'?: string | undefined },
   ): Promise<LaunchedDomain> {
     using line = new ProgressLine(process.stderr, !flags.quiet)
     const stop = new AbortController()
@@ -107,7 +113,7 @@ Settings on the command line (key=value) are read as if they stood at the end of
         // Whoever stays sees the guest from its first instruction on: it waits until they are there.
         paused: flags.paused || flags.console || flags.foreground,
         monitor: !flags['no-monitor'],
-        pluginSettings: settings.pluginConfig,
+        pluginSettings: withCpuTrace(settings.pluginConfig, flags['cpu-trace']),
         signal: stop.signal,
         onProgress: (text) => line.show(`Creating ${config.name}: ${text}`),
       })
@@ -140,6 +146,17 @@ Settings on the command line (key=value) are read as if they stood at the end of
     for (const line of held) this.note(line)
     await following.gone
   }
+}
+
+/** The settings of plugins with the file of --cpu-trace, which is named from where the command was started. */
+function withCpuTrace(
+  settings: XtSettings['pluginConfig'],
+  file: string | undefined,
+): XtSettings['pluginConfig'] {
+  if (file === undefined) return settings
+  const cpu = settings['cpu-software'] ?? {}
+  const trace = (cpu['trace'] ?? {}) as Record<string, never>
+  return { ...settings, 'cpu-software': { ...cpu, trace: { ...trace, file: resolve(file) } } }
 }
 
 /** What xt's own settings say for guests that say nothing, and the installed plugins whose keys it uses. */

@@ -16,8 +16,19 @@ export interface GuestRun {
   readonly errors: string
 }
 
+export interface RunOptions {
+  /** More for `xt create`. */
+  readonly words?: readonly string[]
+  /** Where it is started. */
+  readonly cwd?: string
+}
+
 /** Everything of this run lies in `home`, a private directory with a short path (sockets). */
-export async function runGuest(guest: MicroGuest, home: string): Promise<GuestRun> {
+export async function runGuest(
+  guest: MicroGuest,
+  home: string,
+  { words = [], cwd = process.cwd() }: RunOptions = {},
+): Promise<GuestRun> {
   const kernel = join(home, `${guest.name}.elf`)
   const cfg = join(home, `${guest.name}.cfg`)
   writeFileSync(kernel, guest.build())
@@ -26,8 +37,9 @@ export async function runGuest(guest: MicroGuest, home: string): Promise<GuestRu
     `name = "${guest.name}"\ntype = "pvh"\nmemory = 64\nvcpus = ${guest.vcpus}\nkernel = "${kernel}"\n`,
   )
   const env = { ...process.env, XT_HOME: home }
-  const child = spawn(process.execPath, [XT, 'create', '-q', '-c', cfg], {
+  const child = spawn(process.execPath, [XT, 'create', '-q', '-c', ...words, cfg], {
     env,
+    cwd,
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   let console = ''

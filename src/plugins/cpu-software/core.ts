@@ -6,8 +6,8 @@
  * called. Core exports: run(state, first) → OUTCOME.leave when the TypeScript side must look, with `first` a
  * micro-op of a single instruction to step over, or 0; flush, translate, loadSlow,
  * storeOpen, storeCommit, segmentAddress for assists. Imports (module "host"): assist, deliver, decode, poll and
- * the memory unit's. All addresses of tables come from the machine's layout, which has the same low part in every
- * machine; so the modules serve all.
+ * the memory unit's; of a traced core also `event`, and it exports `trace` (trace/emit-trace.ts). All addresses of
+ * tables come from the machine's layout, which has the same low part in every machine; so the modules serve all.
  */
 import { PHYSMAP_FRAMES, planMachine } from '../../base/machine-memory.ts'
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
@@ -44,6 +44,7 @@ import {
 import { emitNative, NATIVE_KEYS, Native } from './system/native.ts'
 import { emitEntry } from './system/native-entry.ts'
 import { emitFlagsImage, emitSetFlagsImage, type NativeFunctions } from './system/native-writer.ts'
+import { emitTrace, TRACE_TYPE, type Traced } from './trace/emit-trace.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -116,11 +117,15 @@ export interface CoreBytes {
   readonly rest: Uint8Array
 }
 
-export function buildCore(): CoreBytes {
+/** `traced`: every taken branch is an event (emit-trace.ts); nothing else costs anything for it. */
+export function buildCore(traced?: Traced): CoreBytes {
   const first = Object.keys(SHARED).length + Object.keys(NATIVE_SHARED).length
   const handlers = [...functionHandlers.map(({ key, width }) => `${key} ${width}`), ...NATIVE_KEYS]
   const names = handlers.map((name, i) => [first + i, name] as const)
-  return { core: named(buildMain(), 'interpreter'), rest: named(buildRest(), 'handlers', new Map(names)) }
+  return {
+    core: named(buildMain(traced), 'interpreter'),
+    rest: named(buildRest(), 'handlers', new Map(names)),
+  }
 }
 
 /** What hand-written handlers import besides. */
@@ -136,13 +141,14 @@ const functionHandlers = HANDLERS.slice(INLINE_HANDLERS)
 export const FIRST_REGION_SLOT = functionHandlers.length + NATIVE_KEYS.length
 const TABLE_SIZE = FIRST_REGION_SLOT + REGION_SLOTS
 
-function buildMain(): Uint8Array {
+function buildMain(traced: Traced | undefined): Uint8Array {
   const m = new ModuleWriter()
   const assist = m.import('host', 'assist', ['i32'], ['i32'])
   const deliver = m.import('host', 'deliver', [], ['i32'])
   const decode = m.import('host', 'decode', [], ['i32'])
   const poll = m.import('host', 'poll', [], ['i32'])
   const hot = m.import('host', 'hot', [], [])
+  const event = traced && m.import('host', 'event', ['i64', 'i64'], [])
   const mmuImports = {
     walk: m.import('host', 'walk', ['i32'], ['i32']),
     deviceRead: m.import('host', 'deviceRead', ['i32'], []),
@@ -172,6 +178,14 @@ function buildMain(): Uint8Array {
   m.exportTable(TABLE_SIZE)
   const handlerType = m.type(...HANDLER_TYPE)
   const regionType = m.type(...REGION_TYPE)
+  const settleFlags = emitSettleFlags(m)
+  const { flagsImage } = native
+  const trace =
+    event === undefined || traced === undefined
+      ? undefined
+      : m.function(...TRACE_TYPE, (f) =>
+          emitTrace(f, { event, settleFlags, flagsImage, pollBranches: POLL_BRANCHES, traced }),
+        )
   const parts = {
     assist,
     enter,
@@ -183,7 +197,8 @@ function buildMain(): Uint8Array {
     core,
     translate: mmu.translate,
     sample: emitSample(m, hot),
-    settleFlags: emitSettleFlags(m),
+    settleFlags,
+    trace,
   }
   const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
   const flushJumps = m.function(['i32'], [], (f) =>
@@ -198,7 +213,8 @@ function buildMain(): Uint8Array {
     m.export(name, native[name])
   m.export('regionStore', emitRegionStore(m, mmu.storeOpen))
   m.export('regionPage', emitRegionPage(m, mmu.translate))
-  m.export('settleFlags', parts.settleFlags)
+  m.export('settleFlags', settleFlags)
+  if (trace !== undefined) m.export('trace', trace)
   return m.finish()
 }
 
@@ -390,6 +406,8 @@ interface RunParts {
   readonly regionType: number
   readonly core: CoreFunctions
   readonly translate: number
+  /** (state, target) → whether to poll; of a traced core. */
+  readonly trace: number | undefined
 }
 
 /**
@@ -414,6 +432,11 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const locals = { state, uop: f.get(uop), page: f.get(page), tlb: f.get(tlb) }
   const ripHere = (): Expr => add(f.get(page), widen(load32(2, f.get(uop), UOP.pageOffset)))
   const saveRip = () => f.store64(8, state, ripHere(), STATE.rip)
+  // Of a traced core: not zero when the next lookup is no taken branch; lookups until the next sample.
+  const traced = parts.trace === undefined ? undefined : { quiet: f.local('i32'), samples: f.local('i32') }
+  const noBranch = () => {
+    if (traced !== undefined) f.set(traced.quiet, i32(1))
+  }
 
   const poll = (enter: Label) => {
     f.set(pollFuel, i32(POLL_BRANCHES))
@@ -434,6 +457,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
         f.store64(8, state, f.get(target), STATE.rip)
         f.set(outcome, f.call(parts.poll, 'i32'))
         f.if(ne32(f.get(outcome), i32(OUTCOME.next)), () => f.return(f.get(outcome)))
+        noBranch()
         f.br(enter)
       },
     )
@@ -442,14 +466,34 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const keepAsBefore = () => f.if(ne32(f.get(linkFrom), i32(AS_BEFORE)), () => f.set(linkFrom, i32(0)))
   /** Finds the micro-op at `target`, after a poll if the fuel is used up. */
   const lookUp = (enter: Label, fault: Label): void => {
-    f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
-      f.set(fuel, f.get(period))
-      f.set(pollFuel, sub32(f.get(pollFuel), f.get(period)))
+    const sample = () => {
       f.do(parts.sample, state, f.get(target), f.get(period))
       // A region may start at the branch from now on; its link is another thing then.
       keepAsBefore()
-      f.if(not32(gtS32(f.get(pollFuel), i32(0))), () => poll(enter))
-    })
+    }
+    const pollIfDue = () => f.if(not32(gtS32(f.get(pollFuel), i32(0))), () => poll(enter))
+    if (traced === undefined)
+      f.if(not32(gtS32(f.get(fuel), i32(0))), () => {
+        f.set(fuel, f.get(period))
+        f.set(pollFuel, sub32(f.get(pollFuel), f.get(period)))
+        sample()
+        pollIfDue()
+      })
+    else {
+      // No fuel: every branch comes here. When to poll, only the number of events says: it is the same in regions.
+      f.set(fuel, i32(0))
+      f.if(
+        f.get(traced.quiet),
+        () => f.set(traced.quiet, i32(0)),
+        () => f.if(f.call(parts.trace!, 'i32', state, f.get(target)), () => f.set(pollFuel, i32(0))),
+      )
+      f.set(traced.samples, sub32(f.get(traced.samples), i32(1)))
+      f.if(not32(gtS32(f.get(traced.samples), i32(0))), () => {
+        f.set(traced.samples, f.get(period))
+        sample()
+      })
+      pollIfDue()
+    }
     const slot = f.keep(jumpSlot(f.get(tlb), f.get(target)))
     f.if(
       eq(load64(8, slot, JUMP_OFFSET), f.get(target)),
@@ -474,6 +518,8 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   f.set(period, load32(4, state, STATE.samplePeriod))
   f.set(fuel, select(f.get(first), i32(0), f.get(period)))
   f.set(pollFuel, select(f.get(first), i32(0), i32(POLL_BRANCHES)))
+  // Where the interpreter was left it goes on; what is stepped over may branch.
+  if (traced !== undefined) f.set(traced.quiet, not32(f.get(first)))
   f.loop((enter) => {
     f.set(tlb, load32(4, state, STATE.tlb))
     f.set(target, load64(8, state, STATE.rip))
@@ -516,11 +562,12 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
                 jumpLink: link,
                 target,
                 fuel,
+                noBranch,
               }
               emitDispatch(
                 f,
                 { parts, locals, place, next, jump, handlerFault, enter },
-                { uop, outcome, target, fuel, pollFuel, linkFrom, saveRip },
+                { uop, outcome, target, fuel, pollFuel, linkFrom, saveRip, noBranch },
               )
             })
             // A direct branch whose target is not linked yet.
@@ -557,6 +604,7 @@ interface DispatchLocals {
   readonly pollFuel: number
   readonly linkFrom: number
   readonly saveRip: () => void
+  readonly noBranch: () => void
 }
 
 function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals): void {
@@ -572,11 +620,13 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
   const settle = () => {
     f.if(not32(f.get(v.outcome)), nextUop)
     f.if(eq32(f.get(v.outcome), i32(OUTCOME.jump)), () => {
-      f.if(load32(4, state, STATE.lookSoon), () => {
-        f.store32(4, state, i32(0), STATE.lookSoon)
-        f.set(v.fuel, i32(0))
-        f.set(v.pollFuel, i32(0))
-      })
+      // A traced core looks at every branch, wherever it is taken.
+      if (parts.trace === undefined)
+        f.if(load32(4, state, STATE.lookSoon), () => {
+          f.store32(4, state, i32(0), STATE.lookSoon)
+          f.set(v.fuel, i32(0))
+          f.set(v.pollFuel, i32(0))
+        })
       f.br(enter)
     })
     f.if(eq32(f.get(v.outcome), i32(OUTCOME.fault)), () => f.br(handlerFault))
@@ -584,6 +634,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.set(v.fuel, sub32(f.get(v.fuel), i32(1)))
       f.brIf(gtS32(f.get(v.fuel), i32(0)), next)
       f.set(v.target, ripHere())
+      v.noBranch()
       f.br(jump)
     })
     f.return(f.get(v.outcome))
@@ -597,6 +648,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
     resume: () => {
       f.set(v.fuel, sub32(f.get(v.fuel), i32(1)))
       f.set(v.target, ripHere())
+      v.noBranch()
       f.br(jump)
     },
     stale: () => {
@@ -606,6 +658,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.if(eq32(load32(4, cached, JUMP_OFFSET + 8), uop), () =>
         f.store64(8, cached, i64(NO_JUMP), JUMP_OFFSET),
       )
+      v.noBranch()
       f.br(jump)
     },
     absolute: () => {
@@ -645,6 +698,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.store32(4, slots, i32(0))
       const entry = jumpSlot(tlb, ripHere())
       f.store64(8, entry, i64(NO_JUMP), JUMP_OFFSET)
+      v.noBranch()
       f.br(enter)
     },
   }
@@ -676,8 +730,8 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       )
       f.set(left, op('i32', 0x75, f.get(v.outcome), i32(1)))
       counted(counterOffset('regionBranches'), widen(sub32(f.get(v.pollFuel), f.get(left))))
-      // Leaving is a taken branch: a circle of regions comes to the poll.
-      f.set(v.pollFuel, sub32(f.get(left), i32(1)))
+      // Leaving is a taken branch: a circle of regions comes to the poll. In a traced one the branches themselves do.
+      f.set(v.pollFuel, parts.trace === undefined ? sub32(f.get(left), i32(1)) : f.get(left))
       f.set(v.target, load64(8, state, STATE.rip))
       f.if(and32(not32(and32(f.get(v.outcome), i32(1))), gtS32(f.get(v.pollFuel), i32(0))), () => {
         const slot = f.keep(jumpSlot(tlb, f.get(v.target)))
@@ -696,6 +750,8 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       counted(counterOffset('regionExits'), i64(1))
       f.set(v.linkFrom, i32(AS_BEFORE))
     })
+    // A region tells of its branches itself, of the one that leaves it, too.
+    v.noBranch()
     f.br(jump)
   }
   // Handler numbers: specials, inline handlers, then functions in the order of the table.

@@ -30,6 +30,7 @@ import {
 } from './state.ts'
 import { deliverException } from './system/exceptions.ts'
 import { MsrStore } from './system/msr.ts'
+import type { Traced } from './trace/emit-trace.ts'
 import { type Translation, Translator } from './translate/translator.ts'
 
 /** Why the interpreter came back. */
@@ -75,6 +76,8 @@ export interface CpuHost {
 export interface CoreModules {
   readonly core: WebAssembly.Module
   readonly rest: WebAssembly.Module
+  /** Whether they were built for a trace. */
+  readonly traced?: Traced | undefined
 }
 
 interface CoreExports {
@@ -88,6 +91,8 @@ interface CoreExports {
   storeOpen(state: number, address: bigint, size: number, preload: number): number
   storeCommit(state: number): void
   segmentAddress(state: number, segment: number, offset: bigint, size: number, write: number): bigint
+  /** Of a traced core: an event; whether to poll. */
+  readonly trace?: (state: number, target: bigint) => number
 }
 
 /** What regions import of the core, and the table that they are entered through. */
@@ -98,6 +103,7 @@ interface RegionExports {
   readonly divWide: unknown
   readonly regionPage: unknown
   readonly settleFlags: unknown
+  readonly trace?: unknown
 }
 
 /** DR6.BS. */
@@ -119,6 +125,8 @@ export class Cpu {
   leave: Leave = { kind: 'poll' }
   /** An error of ours that reached the interpreter; the run loop throws it on. */
   failure: unknown
+  /** Gets events of a traced core: the target of a taken branch, and the hash of the registers there (trace/trace.ts). */
+  onEvent: (target: bigint, hash: bigint) => void = () => {}
   /** IA32_SYSENTER_CS, ESP, EIP. */
   readonly sysenter = { cs: 0n, esp: 0n, eip: 0n }
   readonly #msrs = new MsrStore()
@@ -176,6 +184,7 @@ export class Cpu {
           return OUTCOME.leave
         },
         hot: () => this.translator.hot(),
+        event: (target: bigint, hash: bigint) => this.onEvent(target, hash),
         walk: (kind: number) => walkLegacy(this, kind),
         deviceRead: (size: number) => {
           const value = this.host.deviceRead(Number(this.state.word('mmioAddress')), size)
@@ -195,9 +204,9 @@ export class Cpu {
     // Until somebody says otherwise, nobody asks from outside: a word that is always zero.
     state.setHalf('requestAt', state.base + STATE.zero)
     const exports = instance.exports as unknown as RegionExports
-    const { table, loadSlow, regionStore, divWide, regionPage, settleFlags } = exports
-    const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage, settleFlags }
-    this.translator = new Translator(this, { table, functions }, translation)
+    const { table, loadSlow, regionStore, divWide, regionPage, settleFlags, trace } = exports
+    const functions = { loadSlow, storeOpen: regionStore, divWide, regionPage, settleFlags, trace }
+    this.translator = new Translator(this, { table, functions, traced: modules.traced }, translation)
     this.flushTlb()
   }
 
@@ -213,6 +222,11 @@ export class Cpu {
       throw failure
     }
     if (outcome !== OUTCOME.leave) throw new Error(`the interpreter ended with outcome ${outcome}`)
+  }
+
+  /** The run loop brought the guest elsewhere, by an interrupt: an event of a traced core. */
+  arrived(): void {
+    this.#core.trace?.(this.#base, BigInt.asIntN(64, this.state.word('rip')))
   }
 
   /** Executes one instruction. Undefined, or why the processor shuts down. */

@@ -30,6 +30,7 @@ import { type CpuidRule, cpuidRules } from './cpuid-policy.ts'
 import { compileInterpreter } from './interpreter.ts'
 import { startFlat } from './reset.ts'
 import { readCounters, STATE } from './state.ts'
+import { beginTraceFile, type TraceWish } from './trace/log.ts'
 import { TRANSLATION_MODES, type TranslationMode } from './translate/translator.ts'
 import type { CompilerWorkerData } from './translate/worker.ts'
 import { RESET_MARK, stateBase } from './vcpu.ts'
@@ -38,6 +39,8 @@ import type { VcpuMessage, VcpuWorkerData } from './worker.ts'
 /** A vCPU that is parked says nothing: it is not waited for any longer. */
 const PROFILE_POLL_MS = 20
 const PROFILE_TRIES = 100
+/** How long a traced vCPU may take to write the end of its trace. */
+const LAST_WORDS_MS = 2000
 const STATE_NAMES = Object.fromEntries(
   Object.entries(VCPU_STATE).map(([name, value]) => [value, name]),
 ) as Record<number, VcpuInfo['state']>
@@ -58,11 +61,13 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   readonly failed: Promise<never>
 
   readonly #translation: TranslationMode
+  readonly #trace: TraceWish | undefined
 
-  constructor(memory: MachineMemory, log: Log, translation: TranslationMode) {
+  constructor(memory: MachineMemory, log: Log, translation: TranslationMode, trace?: TraceWish) {
     this.#memory = memory
     this.#log = log
     this.#translation = translation
+    this.#trace = trace
     this.ended = this.#nextEnd()
     this.failed = new Promise((_, reject) => {
       this.#fail = reject
@@ -77,7 +82,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
   }
 
   async launch(exits: FrozenExits, rules: readonly CpuidRule[]): Promise<void> {
-    const modules = await compileInterpreter()
+    const modules = await compileInterpreter(this.#trace && 'all')
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
     const { layout, memory } = this.#memory
     const ports = this.#startCompiler()
@@ -93,6 +98,7 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
         watched: this.#watched,
         translation: this.#translation,
         compiler: ports[index],
+        trace: this.#trace,
       }
       const transferList = ports[index] === undefined ? [] : [ports[index]]
       const worker = new Worker(url, { workerData, transferList, name: `vcpu${index}` })
@@ -122,7 +128,8 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
 
   /** The thread that translates for all vCPUs: each one's port to it, none where nothing is translated off its thread. */
   #startCompiler(): MessagePort[] {
-    if (this.#translation !== 'normal') return []
+    // A traced CPU makes its own regions, at once: they are others, and the moment is the same every time.
+    if (this.#translation !== 'normal' || this.#trace !== undefined) return []
     const channels = Array.from({ length: this.#memory.layout.vcpus }, () => new MessageChannel())
     const url = new URL(`./translate/worker${extname(import.meta.url)}`, import.meta.url)
     const workerData: CompilerWorkerData = {
@@ -174,6 +181,9 @@ class SoftwareVcpus implements Vcpus, AsyncDisposable {
     for (let vcpu = 0; vcpu < layout.vcpus; vcpu++) await this.#until(vcpu, VCPU_STATE.offline)
   }
   async stop(): Promise<void> {
+    // A vCPU that is parked has written what it gathered.
+    if (this.#trace !== undefined && this.#workers.length > 0)
+      await Promise.race([this.pause(), sleep(LAST_WORDS_MS, undefined, { ref: false })]).catch(() => {})
     await Promise.all(this.#workers.splice(0).map((worker) => worker.terminate()))
   }
   async [Symbol.asyncDispose](): Promise<void> {
@@ -245,6 +255,14 @@ const TRANSLATION = z.enum(TRANSLATION_MODES)
 const config = z.strictObject({
   /** Whether hot code is translated; `forced`, all 64-bit code at its first execution, is for tests. The variable XT_TRANSLATION goes before. */
   translation: TRANSLATION.default('normal'),
+  /** Taken branches with register hashes go to a file, from a number on and so many of them: docs/debugging.md. `xt create --cpu-trace` sets the file. */
+  trace: z
+    .strictObject({
+      file: z.string().min(1).optional(),
+      from: z.int().min(1).default(1),
+      count: z.int().min(1).optional(),
+    })
+    .default({ from: 1 }),
 })
 
 export default definePlugin({
@@ -258,7 +276,10 @@ export default definePlugin({
       attach: async () => {
         const wanted = TRANSLATION.safeParse(process.env['XT_TRANSLATION'])
         const translation = wanted.success ? wanted.data : ctx.config.translation
-        const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log, translation))
+        const { file, from, count = Number.POSITIVE_INFINITY } = ctx.config.trace
+        const trace = file === undefined ? undefined : { file, from, count }
+        if (trace !== undefined) beginTraceFile(trace.file)
+        const vcpus = ctx.own(new SoftwareVcpus(ctx.use('guestMemory'), ctx.log, translation, trace))
         await vcpus.launch(ctx.use('exits'), cpuidRules(ctx.vm.config['libxl']))
         ctx.provide('vcpus', vcpus)
       },

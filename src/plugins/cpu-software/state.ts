@@ -118,6 +118,10 @@ export const STATE = {
   /** Answers of the compiling thread, counted by it; those taken up. */
   ...place('answers', 4),
   ...place('answersTaken', 4),
+  /** Of a traced CPU (trace.ts): events so far, the hash of them all, and the event from which on each is told. */
+  ...place('traceCount', 8),
+  ...place('traceHash', 8),
+  ...place('traceFrom', 8),
   /** Address of a word that is not zero while somebody wants the run loop: the vCPU's request word. */
   ...place('requestAt', 4),
 } as const

@@ -45,6 +45,8 @@ export interface VcpuEvents {
   shutdown(reason: number, detail?: string): void
   /** Somebody began or ceased to watch what the thread's time goes into. */
   profile(): void
+  /** The thread is about to wait. */
+  resting(): void
 }
 
 /** sched.h SHUTDOWN_* that the CPU itself brings about. */
@@ -108,6 +110,11 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
   }
   set #lookNow(on: boolean) {
     this.cpu.attend(ATTENTION.look, on)
+  }
+  /** Waits for a request, or until a moment of the clock; Infinity for none. Another one where the clock is no real one. */
+  sleep = (until: number): void => {
+    const ms = until === Number.POSITIVE_INFINITY ? undefined : Math.max(0, (until - this.#clock()) / 1e6)
+    if (ms === undefined || ms > 0) Atomics.wait(this.memory.i32, this.#word(CONTROL_WORD.request), 0, ms)
   }
   set exits(exits: ExitTable) {
     this.#exits = exits
@@ -288,6 +295,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     const request = this.#word(CONTROL_WORD.request)
     const before = this.#currentState()
     Atomics.store(i32, this.#word(CONTROL_WORD.stateBeforePark), before)
+    this.#events.resting()
     this.#setState(VCPU_STATE.parked)
     for (;;) {
       const bits = Atomics.load(i32, request)
@@ -330,11 +338,8 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
       return false
     }
     this.#setState(state)
-    const { i32 } = this.memory
-    const index = this.#word(CONTROL_WORD.request)
-    const until = Math.min(deadline, this.#timersDeadline())
-    const ms = until === Number.POSITIVE_INFINITY ? undefined : Math.max(0, (until - this.#clock()) / 1e6)
-    if (ms === undefined || ms > 0) Atomics.wait(i32, index, 0, ms)
+    this.#events.resting()
+    this.sleep(Math.min(deadline, this.#timersDeadline()))
     return true
   }
 
@@ -378,7 +383,7 @@ export class SoftwareVcpu implements Vcpu, CpuHost {
     if (why !== undefined) {
       this.#events.shutdown(SHUTDOWN_CRASH, why)
       this.#parkMyself()
-    }
+    } else this.cpu.arrived()
     return true
   }
   /** A request below the current priority waits for EOI or a lower TPR. */

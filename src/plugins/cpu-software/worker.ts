@@ -8,6 +8,7 @@ import type { CoreModules } from './cpu.ts'
 import type { CpuidRule } from './cpuid-policy.ts'
 import { ExitTable } from './exit-table.ts'
 import { ThreadProfiler } from './profile.ts'
+import { TraceLog, type TraceWish } from './trace/log.ts'
 import type { CompileAnswer, CompilerPort } from './translate/compiler.ts'
 import type { TranslationMode } from './translate/translator.ts'
 import { SoftwareVcpu, type VcpuEvents } from './vcpu.ts'
@@ -26,6 +27,8 @@ export interface VcpuWorkerData {
   readonly translation: TranslationMode
   /** To the thread that compiles regions. */
   readonly compiler: MessagePort | undefined
+  /** For modules of a traced core. */
+  readonly trace: TraceWish | undefined
 }
 
 export type VcpuMessage =
@@ -47,6 +50,7 @@ async function main(): Promise<void> {
   const memory = new MachineMemory(data.memory, data.layout)
   const profiler = new ThreadProfiler()
   const log = createLog((level, line) => post({ type: 'log', level, line }))
+  let trace: TraceLog | undefined
   const events: VcpuEvents = {
     shutdown: (reason, detail) => post({ type: 'shutdown', reason, detail }),
     profile: () => {
@@ -54,12 +58,14 @@ async function main(): Promise<void> {
       if (wanted && !profiler.isOn) profiler.start()
       else if (!wanted && profiler.isOn) post({ type: 'profile', profile: profiler.stop(data.index) })
     },
+    resting: () => trace?.flush(),
   }
   const clock = systemClock(data.epochNs)
   const vcpu = new SoftwareVcpu(memory, data.index, data.modules, log, clock, events, {
     mode: data.translation,
     port: data.compiler && compilerPort(data.compiler),
   })
+  if (data.trace !== undefined) trace = new TraceLog(vcpu.cpu, data.trace)
   vcpu.cpuidRules = data.cpuidRules
   vcpu.exits = await ExitTable.load(vcpu, data.exits)
   vcpu.prepare()

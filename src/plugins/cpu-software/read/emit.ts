@@ -68,6 +68,8 @@ export type Place =
       readonly jumpLink: Label
       readonly target: number
       readonly fuel: number
+      /** Before a way to `jump` that is no branch, where somebody counts them. */
+      readonly noBranch?: () => void
     }
   | { readonly kind: 'function' }
 
@@ -760,10 +762,11 @@ export class Emit implements Vocabulary {
       this.f.return(i32(OUTCOME.again))
       return
     }
-    const { fuel, next, jump, target } = this.#place
+    const { fuel, next, jump, target, noBranch } = this.#place
     this.f.set(fuel, op('i32', I32.sub, this.f.get(fuel, 'i32'), i32(1)))
     this.f.brIf(op('i32', 0x4a, this.f.get(fuel, 'i32'), i32(0)), next)
     this.f.set(target, op('i64', I64.add, this.#page, extendU(this.field(UOP.pageOffset, 2))))
+    noBranch?.()
     this.f.br(jump)
   }
 

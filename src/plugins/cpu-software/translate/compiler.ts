@@ -1,4 +1,5 @@
 /** Makes modules of jobs: for one vCPU on its own thread (tests), or for all of a machine on another (worker.ts). */
+import type { Traced } from '../trace/emit-trace.ts'
 import { optimising } from '../wasm/engine.ts'
 import type { RegionEntry, RegionJob } from './job.ts'
 import { buildRegion } from './region.ts'
@@ -30,10 +31,10 @@ export interface CompilerPort {
 
 /**
  * `optimise`: takes milliseconds, on this thread; else V8 makes baseline code when the region is entered, which is little
- * faster than the interpreter, and for which a vCPU waits.
+ * faster than the interpreter, and for which a vCPU waits. `traced`: for a traced core.
  */
-export function compileRegion(job: RegionJob, optimise: boolean): CompiledRegion {
-  const { bytes, entries } = buildRegion(job)
+export function compileRegion(job: RegionJob, optimise: boolean, traced?: Traced): CompiledRegion {
+  const { bytes, entries } = buildRegion(job, traced)
   using _ = optimise ? optimising() : undefined
   return { module: new WebAssembly.Module(bytes), entries, bytes: bytes.length }
 }

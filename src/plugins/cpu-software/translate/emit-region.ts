@@ -7,6 +7,7 @@
 import { type CoreFunctions, Emit, type HandlerFacts, type OpenStore } from '../read/emit.ts'
 import type { Bool, Condition, Flag, Operand, Val, Vocabulary, Width } from '../read/vocabulary.ts'
 import { LAZY, STATE, UOP } from '../state.ts'
+import type { Traced } from '../trace/emit-trace.ts'
 import { CONST, type Expr, type FunctionWriter, i32, i64, load32, op } from '../wasm/encoder.ts'
 import { add, and, eqz, leU, ltU, mul, or, or32, shl, shl32, shr, sub, wrap, xor } from '../wasm/operators.ts'
 import { type FlagUse, WANTED, type Wanted } from './flags.ts'
@@ -18,6 +19,9 @@ export interface RegionFunctions extends CoreFunctions {
   readonly regionPage: number
   /** (state) makes the words of what the state block says of the flags. */
   readonly settleFlags: number
+  /** (state, target) → whether to poll: of a traced core, of every taken branch (trace/emit-trace.ts). */
+  readonly trace: number | undefined
+  readonly traced: Traced | undefined
 }
 
 /** What the flags are at some point of the code. */

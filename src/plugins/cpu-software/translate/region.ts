@@ -10,6 +10,7 @@ import { EmitVector } from '../read/emit-vector.ts'
 import { MEANINGS } from '../sem/meanings.ts'
 import { VECTOR_MEANINGS } from '../sem/vector-meanings.ts'
 import { UOP } from '../state.ts'
+import { TRACE_TYPE, type Traced } from '../trace/emit-trace.ts'
 import {
   type Expr,
   type FunctionWriter,
@@ -74,7 +75,8 @@ const IMPORTS = {
 
 const PAGE = 4096
 
-export function buildRegion(job: RegionJob): Region {
+/** `traced`: for a traced core. */
+export function buildRegion(job: RegionJob, traced?: Traced): Region {
   const m = new ModuleWriter()
   const imported = Object.fromEntries(
     Object.entries(IMPORTS).map(([name, [params, results]]) => [
@@ -85,6 +87,8 @@ export function buildRegion(job: RegionJob): Region {
   // What stands for none is never called by a region.
   const core: RegionFunctions = {
     ...imported,
+    trace: traced && m.import('core', 'trace', ...TRACE_TYPE),
+    traced,
     assist: -1,
     storeCommit: -1,
     segmentAddress: -1,
@@ -342,6 +346,7 @@ class RegionWriter {
       address: address?.value,
       branch: () => {
         const target = add(frame.origin, i64(behind + uop.getInt32(UOP.displacement, true)))
+        this.#trace(target)
         this.#edge(n, block.taken, target)
       },
       jump: (target) => this.#jump(n, target),
@@ -449,7 +454,21 @@ class RegionWriter {
       frame.flags = IN_STATE
     }
   }
+  /** Tells a traced core of a taken branch, which counts it and may want to poll. */
+  #trace(target: Expr): void {
+    const f = this.#f
+    const frame = this.#frame
+    const { trace, traced } = frame.core
+    if (trace === undefined) return
+    frame.registers.store()
+    if (traced === 'all') storeFlags(frame)
+    f.ifUnlikely(f.call(trace, 'i32', frame.state, target), () => {
+      f.set(this.#left, i32(0))
+      this.#leave(target)
+    })
+  }
   #spendBranch(target: Expr): void {
+    if (this.#frame.core.trace !== undefined) return
     const f = this.#f
     f.set(this.#left, sub32(f.get(this.#left, 'i32'), i32(1)))
     f.ifUnlikely(not32(gtS32(f.get(this.#left, 'i32'), i32(0))), () => this.#leave(target))
@@ -477,6 +496,7 @@ class RegionWriter {
     const kept = f.local('i64')
     f.set(kept, target)
     const value = f.get(kept, 'i64')
+    this.#trace(value)
     for (const site of this.#blocks[from]!.returns) {
       const linear = add(this.#frame.origin, i64(this.#distance(this.#blocks[site]!.instructions[0]!)))
       const { registers } = this.#frame
@@ -522,6 +542,7 @@ class RegionWriter {
     const last = block.instructions.at(-1)!
     const mayLeave =
       successors(block).length === 0 ||
+      (this.#frame.core.traced === 'all' && block.flow !== 'next') ||
       successors(block).includes(-1) ||
       block.flow === 'return' ||
       successors(block).some(

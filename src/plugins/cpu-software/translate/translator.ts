@@ -7,6 +7,7 @@ import { FIRST_REGION_SLOT, POLL_BRANCHES, REGION_SLOTS } from '../core.ts'
 import type { Cpu } from '../cpu.ts'
 import { SPECIAL } from '../handlers.ts'
 import { ENTRY, UOP } from '../state.ts'
+import type { Traced } from '../trace/emit-trace.ts'
 import { type Collected, Collector } from './collect.ts'
 import { type CompiledRegion, type CompilerPort, compileRegion } from './compiler.ts'
 import { handlerNumber } from './control-flow.ts'
@@ -53,6 +54,7 @@ export interface Translation {
 export interface RegionImports {
   readonly table: WebAssembly.Table
   readonly functions: Readonly<Record<string, unknown>>
+  readonly traced: Traced | undefined
 }
 
 export class Translator {
@@ -96,7 +98,7 @@ export class Translator {
     this.#cpu.count('regionsWanted')
     const wanted: WantedRegion = { collected, covers: coverage(collected) }
     if (this.#port === undefined) {
-      this.#enter(wanted, compileRegion(collected.job, false))
+      this.#enter(wanted, compileRegion(collected.job, false, this.#core.traced))
       return
     }
     const id = this.#nextId++
