@@ -328,8 +328,8 @@ function emitSample(m: ModuleWriter, hot: number): number {
     const hash = and32(wrap(op('i64', 0x85, target, shr(target, i64(16)))), i32(HEAT_BYTES - 1))
     const heat = f.keep(add32(state, hash))
     const samples = f.keep(add32(load32(1, heat, HEAT), i32(1)))
-    f.if(gtU32(samples, hotAfter), () => f.return())
     f.store32(1, heat, samples, HEAT)
+    // Whoever takes it up sets the samples back: what is not translated then, or not for long, is hot again one day.
     f.if(eq32(samples, hotAfter), () => {
       f.store64(8, state, target, STATE.rip)
       f.do(hot)

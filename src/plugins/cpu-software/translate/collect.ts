@@ -29,6 +29,10 @@ interface Instruction {
   isEntry: boolean
 }
 
+/** Address of the byte that counts the samples of a branch target (as core.ts counts them). */
+export const heatAt = (state: CpuState, linear: bigint): number =>
+  state.base + HEAT + Number((linear ^ (linear >> 16n)) & BigInt(HEAT_BYTES - 1))
+
 export class Collector {
   readonly #state: CpuState
   readonly #view: DataView
@@ -145,12 +149,11 @@ export class Collector {
       key = instruction.next
     }
   }
-  /** Whether a branch target was sampled often enough (as core.ts counts them). */
+  /** Whether a branch target was sampled often enough. */
   #isWarm(page: number, offset: number): boolean {
     const distance = this.#pages[page]!.distance * PAGE_SIZE + offset
     const linear = BigInt.asUintN(64, this.#origin + BigInt(distance))
-    const slot = Number((linear ^ (linear >> 16n)) & BigInt(HEAT_BYTES - 1))
-    return this.#view.getUint8(this.#state.base + HEAT + slot) >= this.#warmAfter
+    return this.#view.getUint8(heatAt(this.#state, linear)) >= this.#warmAfter
   }
   /** Of an offset that may lie outside its page; -1 where no code is known. */
   #key(page: number, offset: number): number {

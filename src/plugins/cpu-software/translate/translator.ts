@@ -8,10 +8,10 @@ import type { Cpu } from '../cpu.ts'
 import { SPECIAL } from '../handlers.ts'
 import { ENTRY, UOP } from '../state.ts'
 import type { Traced } from '../trace/emit-trace.ts'
-import { type Collected, Collector } from './collect.ts'
+import { type Collected, Collector, heatAt } from './collect.ts'
 import { type CompiledRegion, type CompilerPort, compileRegion } from './compiler.ts'
 import { handlerNumber } from './control-flow.ts'
-import { flowOf, JOB_UOPS } from './job.ts'
+import { flowOf, JOB_UOPS, SHAPE } from './job.ts'
 
 /** `off`: interpreter only. `forced`: all 64-bit code, before it runs for the first time; for tests. */
 export const TRANSLATION_MODES = ['off', 'normal', 'forced'] as const
@@ -90,6 +90,8 @@ export class Translator {
     const { state } = this.#cpu
     if (state.half('mode') !== 0) return
     const linear = state.word('rip')
+    // Still warm, for its neighbours; hot again if nothing comes of it, or if its region is dropped.
+    this.#view.setUint8(heatAt(state, linear), this.#warmAfter)
     if (this.mode === 'forced' && !this.#cpu.decodeForTranslation()) return
     const fetchPage = (page: bigint) => this.#cpu.translateForFetch(page)
     const collector = new Collector(state, linear, this.#warmAfter, fetchPage)
@@ -119,10 +121,16 @@ export class Translator {
       else if (error !== undefined) this.#cpu.host.log.error(`a region could not be translated: ${error}`)
     }
   }
-  /** Not if the interpreter has the first word anyway, or a region starts there already. */
+  /** Not if the interpreter has every first word, or a region starts there already or will. */
   #isWorthIt({ job, uops }: Collected): boolean {
-    if (flowOf(handlerNumber(job, 0)) === 'leave') return false
-    return this.#view.getUint16(uops[0]! + UOP.handler, true) !== SPECIAL.region
+    const isRegion = (uop: number) => this.#view.getUint16(uop + UOP.handler, true) === SPECIAL.region
+    for (const { collected } of this.#pending.values()) if (collected.uops[0] === uops[0]) return false
+    return uops.some(
+      (uop, n) =>
+        (n === 0 || job.shape[n * SHAPE.words + SHAPE.isEntry] !== 0) &&
+        flowOf(handlerNumber(job, n)) !== 'leave' &&
+        !isRegion(uop),
+    )
   }
 
   #enter({ collected, covers }: WantedRegion, { module, entries, bytes }: CompiledRegion): void {
@@ -199,12 +207,14 @@ export class Translator {
   }
   #release(region: LiveRegion): void {
     this.#core.table.set(region.slot, null)
+    // Some entries of the jump caches know its slot.
+    this.#cpu.flushJumps()
     this.#free.push(region.slot)
     this.#live.delete(region)
     for (const page of region.covers.keys()) this.#byPage.get(page)?.delete(region)
     this.#cpu.setCount('regionsLive', this.#live.size)
   }
-  /** Drops the half that was entered least since the last time. */
+  /** Drops the half that was looked up least since the last time. */
   #evict(): void {
     const uses = (region: LiveRegion) =>
       region.entries.reduce((sum, { entry }) => sum + this.#view.getUint32(entry + ENTRY.uses, true), 0)
