@@ -22,16 +22,13 @@ import {
   ENTRY,
   HEAT,
   HEAT_BYTES,
+  JUMP,
   JUMP_BYTES,
   JUMP_CACHE,
   JUMP_ENTRIES,
-  JUMP_ENTRY,
-  JUMP_OFFSET,
   LARGE_MARKS,
   LARGE_MARKS_BYTES,
   LAZY,
-  NO_JUMP,
-  NO_JUMP_BYTE,
   OPEN,
   OUTCOME,
   STATE,
@@ -96,9 +93,20 @@ export function fixedLayout(): { physmap: number; physmapFrames: number; pageFla
   return { physmap, physmapFrames: PHYSMAP_FRAMES, pageFlags }
 }
 
-/** The entry's address but for JUMP_OFFSET; each privilege has a cache, found from its TLB. */
-const jumpSlot = (tlb: Expr, target: Expr): Expr =>
-  add32(tlb, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP_ENTRY))))
+/** From a TLB's entries to those of its jump cache. The two of each kind lie one behind the other. */
+const jumpBase = (state: Expr, tlb: Expr): Expr => {
+  const cache = add32(state, i32(JUMP_CACHE))
+  const distance = sub32(sub32(tlb, state), i32(TLB_SUPERVISOR))
+  return add32(cache, shl32(distance, i32(Math.log2(JUMP_BYTES / TLB_BYTES))))
+}
+/** Address of the entry that a target has. */
+const jumpSlot = (jumps: Expr, target: Expr): Expr =>
+  add32(jumps, shl32(and32(wrap(target), i32(JUMP_ENTRIES - 1)), i32(Math.log2(JUMP.size))))
+const isKnownJump = (state: Expr, slot: Expr, target: Expr): Expr =>
+  and32(
+    eq(load64(8, slot, JUMP.linear), target),
+    eq32(load32(4, slot, JUMP.age), load32(4, state, STATE.jumpAge)),
+  )
 
 /** What the rest imports of the core, with parameter and result types. */
 const SHARED = {
@@ -158,11 +166,21 @@ function buildMain(traced: Traced | undefined): Uint8Array {
   const mmu = emitMmu(m, mmuImports, fixedLayout())
   const core: CoreFunctions = { ...mmu, assist, divWide: emitDivWide(m), ...emitMulHigh(m) }
   const find = emitFind(m, mmu.translate, decode)
-  // Every tag of both TLBs, of the jump cache, and the large-page marks.
+  const flushJumps = m.function(['i32'], [], (f) => {
+    const state = f.param(0)
+    const age = f.keep(add32(load32(4, state, STATE.jumpAge), i32(1)))
+    f.store32(4, state, age, STATE.jumpAge)
+    // After four thousand million times the ages begin anew.
+    f.if(not32(age), () => {
+      f.fill(add32(state, i32(JUMP_CACHE)), i32(0), i32(2 * JUMP_BYTES))
+      f.store32(4, state, i32(1), STATE.jumpAge)
+    })
+  })
+  // Every tag of both TLBs, the jump caches, and the large-page marks.
   const flush = m.function(['i32'], [], (f) => {
     const at = (offset: number) => add32(f.param(0), i32(offset))
     f.fill(at(TLB_SUPERVISOR), i32(255), i32(2 * TLB_BYTES))
-    f.fill(at(JUMP_CACHE), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES))
+    f.do(flushJumps, f.param(0))
     f.fill(at(LARGE_MARKS), i32(0), i32(LARGE_MARKS_BYTES))
   })
   const native = {
@@ -201,9 +219,6 @@ function buildMain(traced: Traced | undefined): Uint8Array {
     trace,
   }
   const run = m.function(['i32', 'i32'], ['i32'], (f) => emitRun(f, parts))
-  const flushJumps = m.function(['i32'], [], (f) =>
-    f.fill(add32(f.param(0), i32(JUMP_CACHE)), i32(NO_JUMP_BYTE), i32(2 * JUMP_BYTES)),
-  )
   m.export('run', run)
   m.export('enter', enter)
   m.export('flushJumps', flushJumps)
@@ -297,9 +312,11 @@ function emitFind(m: ModuleWriter, translate: number, decode: number): number {
       f.set(uop, f.call(decode, 'i32'))
       f.if(not32(f.get(uop)), () => f.return(i32(0)))
     })
-    const jump = f.keep(jumpSlot(load32(4, state, STATE.tlb), target))
-    f.store64(8, jump, target, JUMP_OFFSET)
-    f.store32(4, jump, f.get(uop), JUMP_OFFSET + 8)
+    const jump = f.keep(jumpSlot(jumpBase(state, load32(4, state, STATE.tlb)), target))
+    f.store64(8, jump, target, JUMP.linear)
+    f.store32(4, jump, f.get(uop), JUMP.uop)
+    f.store32(4, jump, load32(4, state, STATE.jumpAge), JUMP.age)
+    f.store32(4, jump, i32(0), JUMP.slot)
     f.return(f.get(uop))
   })
 }
@@ -315,9 +332,9 @@ function emitSample(m: ModuleWriter, hot: number): number {
     f.store64(8, state, add(load64(8, state, count), widen(period)), count)
     const hotAfter = f.keep(load32(4, state, STATE.hotAfter))
     f.if(not32(hotAfter), () => f.return())
-    const slot = f.keep(jumpSlot(load32(4, state, STATE.tlb), target))
-    f.if(eq(load64(8, slot, JUMP_OFFSET), target), () => {
-      const uop = load32(4, slot, JUMP_OFFSET + 8)
+    const slot = f.keep(jumpSlot(jumpBase(state, load32(4, state, STATE.tlb)), target))
+    f.if(isKnownJump(state, slot, target), () => {
+      const uop = load32(4, slot, JUMP.uop)
       f.if(eq32(load32(2, uop, UOP.handler), i32(SPECIAL.region)), () => f.return())
     })
     f.if(eq32(hotAfter, i32(1)), () => {
@@ -421,6 +438,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   const uop = f.local('i32')
   const page = f.local('i64')
   const tlb = f.local('i32')
+  const jumps = f.local('i32')
   const fuel = f.local('i32')
   const target = f.local('i64')
   const outcome = f.local('i32')
@@ -494,10 +512,10 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
       })
       pollIfDue()
     }
-    const slot = f.keep(jumpSlot(f.get(tlb), f.get(target)))
+    const slot = f.keep(jumpSlot(f.get(jumps), f.get(target)))
     f.if(
-      eq(load64(8, slot, JUMP_OFFSET), f.get(target)),
-      () => f.set(uop, load32(4, slot, JUMP_OFFSET + 8)),
+      isKnownJump(state, slot, f.get(target)),
+      () => f.set(uop, load32(4, slot, JUMP.uop)),
       () => {
         f.set(uop, f.call(parts.find, 'i32', state, f.get(target)))
         f.if(not32(f.get(uop)), () => {
@@ -522,6 +540,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
   if (traced !== undefined) f.set(traced.quiet, not32(f.get(first)))
   f.loop((enter) => {
     f.set(tlb, load32(4, state, STATE.tlb))
+    f.set(jumps, jumpBase(state, f.get(tlb)))
     f.set(target, load64(8, state, STATE.rip))
     f.set(linkFrom, i32(0))
     f.loop((jump) => {
@@ -567,7 +586,7 @@ function emitRun(f: FunctionWriter, parts: RunParts): void {
               emitDispatch(
                 f,
                 { parts, locals, place, next, jump, handlerFault, enter },
-                { uop, outcome, target, fuel, pollFuel, linkFrom, saveRip, noBranch },
+                { uop, outcome, target, fuel, pollFuel, linkFrom, jumps: f.get(jumps), saveRip, noBranch },
               )
             })
             // A direct branch whose target is not linked yet.
@@ -603,6 +622,7 @@ interface DispatchLocals {
   readonly fuel: number
   readonly pollFuel: number
   readonly linkFrom: number
+  readonly jumps: Expr
   readonly saveRip: () => void
   readonly noBranch: () => void
 }
@@ -654,10 +674,8 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
     stale: () => {
       f.set(v.target, ripHere())
       // The cache may know this instruction's new micro-op already.
-      const cached = f.keep(jumpSlot(tlb, f.get(v.target)))
-      f.if(eq32(load32(4, cached, JUMP_OFFSET + 8), uop), () =>
-        f.store64(8, cached, i64(NO_JUMP), JUMP_OFFSET),
-      )
+      const cached = f.keep(jumpSlot(v.jumps, f.get(v.target)))
+      f.if(eq32(load32(4, cached, JUMP.uop), uop), () => f.store32(4, cached, i32(0), JUMP.age))
       v.noBranch()
       f.br(jump)
     },
@@ -696,8 +714,7 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.store32(2, uop, i32(SPECIAL.stale), UOP.handler)
       const slots = f.keep(load32(4, uop, UOP.link))
       f.store32(4, slots, i32(0))
-      const entry = jumpSlot(tlb, ripHere())
-      f.store64(8, entry, i64(NO_JUMP), JUMP_OFFSET)
+      f.store32(4, jumpSlot(v.jumps, ripHere()), i32(0), JUMP.age)
       v.noBranch()
       f.br(enter)
     },
@@ -706,26 +723,34 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
   const region = () => {
     const counted = (offset: number, more: Expr) =>
       f.store64(8, state, add(load64(8, state, offset), more), offset)
+    const slot = f.local('i32')
     const entry = f.local('i32')
+    const pages = f.local('i32')
     const left = f.local('i32')
-    f.set(entry, load32(4, uop, UOP.link))
+    /** Takes up the region that starts at a micro-op. */
+    const open = (at: Expr) => {
+      const word = (offset: number) => load32(4, at, offset)
+      f.store32(4, at, add32(word(ENTRY.uses), i32(1)), ENTRY.uses)
+      f.set(slot, word(ENTRY.slot))
+      f.set(entry, word(ENTRY.entry))
+      f.set(pages, word(ENTRY.pages))
+    }
+    open(f.keep(load32(4, uop, UOP.link)))
     f.set(v.target, page)
     f.loop((again) => {
       counted(counterOffset('regionEntries'), i64(1))
-      const word = (offset: number) => load32(4, f.get(entry), offset)
-      f.store32(4, f.get(entry), add32(word(ENTRY.uses), i32(1)), ENTRY.uses)
       f.set(
         v.outcome,
         f.callIndirect(
           parts.regionType,
           'i32',
-          word(ENTRY.slot),
+          f.get(slot),
           state,
-          word(ENTRY.pages),
+          f.get(pages),
           and(f.get(v.target), i64(-4096)),
           tlb,
           f.get(v.pollFuel),
-          word(ENTRY.entry),
+          f.get(entry),
         ),
       )
       f.set(left, op('i32', 0x75, f.get(v.outcome), i32(1)))
@@ -734,11 +759,18 @@ function emitDispatch(f: FunctionWriter, c: DispatchContext, v: DispatchLocals):
       f.set(v.pollFuel, parts.trace === undefined ? sub32(f.get(left), i32(1)) : f.get(left))
       f.set(v.target, load64(8, state, STATE.rip))
       f.if(and32(not32(and32(f.get(v.outcome), i32(1))), gtS32(f.get(v.pollFuel), i32(0))), () => {
-        const slot = f.keep(jumpSlot(tlb, f.get(v.target)))
-        f.if(eq(load64(8, slot, JUMP_OFFSET), f.get(v.target)), () => {
-          const found = f.keep(load32(4, slot, JUMP_OFFSET + 8))
+        const jump = f.keep(jumpSlot(v.jumps, f.get(v.target)))
+        f.if(isKnownJump(state, jump, f.get(v.target)), () => {
+          f.set(slot, load32(4, jump, JUMP.slot))
+          f.set(entry, load32(4, jump, JUMP.entry))
+          f.set(pages, load32(4, jump, JUMP.pages))
+          f.brIf(f.get(slot), again)
+          const found = f.keep(load32(4, jump, JUMP.uop))
           f.if(eq32(load32(2, found, UOP.handler), i32(SPECIAL.region)), () => {
-            f.set(entry, load32(4, found, UOP.link))
+            open(f.keep(load32(4, found, UOP.link)))
+            f.store32(4, jump, f.get(slot), JUMP.slot)
+            f.store32(4, jump, f.get(entry), JUMP.entry)
+            f.store32(4, jump, f.get(pages), JUMP.pages)
             f.br(again)
           })
         })

@@ -199,6 +199,7 @@ export class Cpu {
       },
     })
     this.#core = instance.exports as unknown as CoreExports
+    this.flushJumps()
     new WebAssembly.Instance(modules.rest, { env: { memory: state.memory.memory }, core: instance.exports })
     this.code = new CodeCache(this, decoder)
     // Until somebody says otherwise, nobody asks from outside: a word that is always zero.

@@ -118,6 +118,8 @@ export const STATE = {
   /** Answers of the compiling thread, counted by it; those taken up. */
   ...place('answers', 4),
   ...place('answersTaken', 4),
+  /** Which entries of the jump caches are true: those of this age, never 0. */
+  ...place('jumpAge', 4),
   /** Of a traced CPU (trace.ts): events so far, the hash of them all, and the event from which on each is told. */
   ...place('traceCount', 8),
   ...place('traceHash', 8),
@@ -190,18 +192,14 @@ export const TLB_SUPERVISOR = STATE_BYTES
 export const TLB_USER = TLB_SUPERVISOR + TLB_BYTES
 
 /**
- * Jump caches, one for each TLB and of the same size: what a supervisor may fetch, a user may not.
- * Linear address (8 bytes, NO_JUMP for none) → micro-op (4 bytes).
+ * Jump caches, one for each TLB: what a supervisor may fetch, a user may not. Linear address and age (`jumpAge`) →
+ * micro-op; and if a region starts there, what entering it takes, so that one region leads to the next with few
+ * cache lines touched. `slot` is 0 until that is looked up, and where none starts.
  */
+export const JUMP = { linear: 0, uop: 8, age: 12, slot: 16, entry: 20, pages: 24, size: 32 } as const
 export const JUMP_ENTRIES = 4096
-export const JUMP_ENTRY = 16
 export const JUMP_CACHE = TLB_USER + TLB_BYTES
-export const JUMP_BYTES = JUMP_ENTRIES * JUMP_ENTRY
-/** From a TLB to its jump cache. */
-export const JUMP_OFFSET = JUMP_CACHE - TLB_SUPERVISOR
-/** What an empty entry is filled with: as an address not canonical, so that no jump can ever match it (all ones is one). */
-export const NO_JUMP_BYTE = 0x80
-export const NO_JUMP = BigInt.asIntN(64, 0x8080_8080_8080_8080n)
+export const JUMP_BYTES = JUMP_ENTRIES * JUMP.size
 
 /** Large-page marks: a bit per hashed 2 MiB region that has been entered into a TLB from a large page. */
 export const LARGE_MARKS = JUMP_CACHE + 2 * JUMP_BYTES
@@ -258,7 +256,7 @@ export const LAZY = { add: 0, sub: 1, logic: 2, result: 3 } as const
 
 /**
  * Where a region is entered: the block's first micro-op, moved here, and a `goto` to the one behind it; then the
- * region's slot in the core's table, the number of the entry, how often it was taken, and the host address of each
+ * region's slot in the core's table, the number of the entry, how often it was looked up, and the host address of each
  * of the region's pages.
  */
 export const ENTRY = { slot: 64, entry: 68, uses: 72, pages: 76, size: 80 } as const
