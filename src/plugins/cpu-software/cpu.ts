@@ -106,6 +106,9 @@ interface RegionExports {
   readonly trace?: unknown
 }
 
+/** A page's flags have a bit for each vCPU that decoded code there; the ninth shares that of the first. */
+const CODE_BITS = 8
+
 /** DR6.BS. */
 const DR6_SINGLE_STEP = 1n << 14n
 
@@ -553,11 +556,18 @@ export class Cpu {
   /** The first code of a page was decoded: stores to it must be seen from now on, by every vCPU. */
   markCode(hostPage: number): void {
     const flags = this.state.memory.layout.pageFlags
-    const bit = 1 << (this.host.index & 7)
+    const bit = 1 << (this.host.index % CODE_BITS)
     // ORDER: the flag is visible before any write tag is dropped; a fill after that sees it.
     if (atomicOrByte(this.state.memory.i32, flags + hostPage, bit)) return
     this.dropWriteTags(hostPage)
     this.host.codeMarked(hostPage)
+  }
+  /** This CPU has no decoded code of a page any more. Where vCPUs share a bit, it stays. */
+  unmarkCode(hostPage: number): void {
+    const { layout, i32 } = this.state.memory
+    if (layout.vcpus > CODE_BITS) return
+    const at = layout.pageFlags + hostPage
+    Atomics.and(i32, at >> 2, ~(1 << (this.host.index + (at & 3) * 8)))
   }
   /** Drops this CPU's permission to store to a host page without asking. */
   dropWriteTags(hostPage: number): void {

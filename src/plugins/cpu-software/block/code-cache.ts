@@ -59,6 +59,11 @@ const LONGEST = 15
 /** Instructions decoded ahead at once. */
 const AHEAD = 96
 const SLOTS_BYTES = PAGE_SIZE * 4
+/**
+ * Writes to a page, with nothing decoded there in between, after which all its code is given up: it has most likely become
+ * data. Each time that proves wrong it takes twice as many.
+ */
+const WRITES_OF_DATA = { first: 64, most: 16384 } as const
 /** Room that one decoding may need. */
 const RESERVE = (AHEAD + 4) * 3 * UOP.size + 2 * SLOTS_BYTES
 
@@ -88,6 +93,10 @@ export class CodeCache {
   readonly #arenaEnd: number
   #next: number
   #assists: AssistOp[] = []
+  /** Pages that were written to: how often since code was decoded there, and how often it takes. */
+  readonly #writes = new Map<number, { count: number; limit: number }>()
+  /** Arrays of slots that no page has. */
+  #freeSlots: number[] = []
   /** Instructions whose second half lies on the given host page. */
   readonly #crossers = new Map<number, Crosser[]>()
   readonly #crossBytes = new Uint8Array(32)
@@ -123,6 +132,7 @@ export class CodeCache {
     this.#u8.fill(0, base + CODE_TABLES, base + CODE_TABLES + 3 * pages * 4)
     this.#next = this.#arenaStart
     this.#assists = []
+    this.#freeSlots = []
     this.#crossers.clear()
     this.#cpu.translator.flush()
     this.#cpu.flushJumps()
@@ -144,10 +154,12 @@ export class CodeCache {
 
   #slots(mode: number, hostPage: number): number {
     const entry = this.#tables[mode]! / 4 + hostPage
+    const writes = this.#writes.get(hostPage)
+    if (writes !== undefined) writes.count = 0
     let slots = this.#u32[entry]!
     if (slots === 0) {
-      slots = this.#next
-      this.#next += SLOTS_BYTES
+      slots = this.#freeSlots.pop() ?? this.#next
+      if (slots === this.#next) this.#next += SLOTS_BYTES
       this.#u8.fill(0, slots, slots + SLOTS_BYTES)
       this.#u32[entry] = slots
       this.#cpu.markCode(hostPage)
@@ -463,7 +475,35 @@ export class CodeCache {
   /** Bytes of a page with code were written: the instructions they belong to are decoded again before they run. */
   written(host: number, size: number): void {
     const hostPage = Math.floor(host / PAGE_SIZE)
-    const from = host % PAGE_SIZE
+    if (this.#isData(hostPage)) {
+      this.#giveUp(hostPage)
+      return
+    }
+    this.#drop(hostPage, host % PAGE_SIZE, size)
+  }
+  /** Whether so many writes to a page mean that it has no code any more. */
+  #isData(hostPage: number): boolean {
+    let writes = this.#writes.get(hostPage)
+    if (writes === undefined) {
+      writes = { count: 0, limit: WRITES_OF_DATA.first }
+      this.#writes.set(hostPage, writes)
+    }
+    if (++writes.count < writes.limit) return false
+    writes.count = 0
+    writes.limit = Math.min(writes.limit * 2, WRITES_OF_DATA.most)
+    return true
+  }
+  /** Stores to the page need not be seen any more. */
+  #giveUp(hostPage: number): void {
+    this.#drop(hostPage, 0, PAGE_SIZE)
+    for (const table of this.#tables) {
+      const entry = table / 4 + hostPage
+      if (this.#u32[entry] !== 0) this.#freeSlots.push(this.#u32[entry]!)
+      this.#u32[entry] = 0
+    }
+    this.#cpu.unmarkCode(hostPage)
+  }
+  #drop(hostPage: number, from: number, size: number): void {
     const to = from + size
     this.#cpu.translator.written(hostPage, from, to)
     for (const table of this.#tables) {
@@ -474,16 +514,16 @@ export class CodeCache {
         if (uop === 0) continue
         // The first micro-op may be an address micro-op; all of an instruction's carry its length.
         const length = this.#view.getUint8(uop + UOP.length) || LONGEST
-        if (at + length > from) this.#drop(uop, slots + at * 4)
+        if (at + length > from) this.#dropOne(uop, slots + at * 4)
       }
     }
     const crossers = this.#crossers.get(hostPage)
     if (crossers !== undefined && from < LONGEST) {
-      for (const { uop, slot } of crossers) this.#drop(uop, slot)
+      for (const { uop, slot } of crossers) this.#dropOne(uop, slot)
       this.#crossers.delete(hostPage)
     }
   }
-  #drop(uop: number, slot: number): void {
+  #dropOne(uop: number, slot: number): void {
     this.#view.setUint16(uop + UOP.handler, SPECIAL.stale, true)
     if (this.#u32[slot / 4] === uop) this.#u32[slot / 4] = 0
   }
