@@ -247,7 +247,7 @@ const LIBXL_LISTS: Readonly<Record<DeviceList, string>> = {
   vkbs: 'vkbs',
 }
 /** Lists of devices that no plugin of ours serves, and their keys in xl's language. */
-const FOR_OTHERS = { channels: 'channel', vfbs: 'vfb', vkbs: 'vkb' } as const
+export const FOR_OTHERS = { channels: 'channel', vfbs: 'vfb', vkbs: 'vkb' } as const
 
 /**
  * The configuration with a device added or in the place of the one with its number (`libxl`: the same in libxl's form),
