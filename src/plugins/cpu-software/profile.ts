@@ -24,7 +24,7 @@ const MODULES: readonly (readonly [string, string])[] = [
   ['handlers', 'handlers'],
 ]
 /** Functions of the run loop that wait for something to do. */
-const WAITING = /^(#?rest|#?park|spinning|#?serveRequests)$/
+const WAITING = /^(sleep|#?rest|#?park|spinning|#?serveRequests)$/
 
 export class ThreadProfiler {
   #session: Session | undefined
