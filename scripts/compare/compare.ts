@@ -4,14 +4,13 @@
  */
 import { createHash } from 'node:crypto'
 import { PAGE_SIZE } from '../../src/base/machine-memory.ts'
-import { buildCore } from '../../src/plugins/cpu-software/core.ts'
 import type { CoreModules } from '../../src/plugins/cpu-software/cpu.ts'
 import { xmmOffset } from '../../src/plugins/cpu-software/fp/state.ts'
+import { compileInterpreter } from '../../src/plugins/cpu-software/interpreter.ts'
 import { type CounterName, readCounters, STATE } from '../../src/plugins/cpu-software/state.ts'
 import type { Traced } from '../../src/plugins/cpu-software/trace/emit-trace.ts'
 import { traceHash, wantEvents } from '../../src/plugins/cpu-software/trace/trace.ts'
 import type { Translation } from '../../src/plugins/cpu-software/translate/translator.ts'
-import { optimising } from '../../src/plugins/cpu-software/wasm/engine.ts'
 import { ComparedMachine, MachineEnd, type MachineInput } from './machine.ts'
 
 /**
@@ -69,17 +68,11 @@ export interface Difference {
   readonly events: readonly [SeenEvent | undefined, SeenEvent | undefined]
 }
 
-const cores = new Map<Traced, CoreModules>()
+const cores = new Map<Traced, Promise<CoreModules>>()
 /** The traced interpreter, compiled once. */
-function tracedCore(traced: Traced): CoreModules {
-  let modules = cores.get(traced)
-  if (modules === undefined) {
-    const { core, rest } = buildCore(traced)
-    const restModule = new WebAssembly.Module(rest)
-    using _ = optimising()
-    modules = { core: new WebAssembly.Module(core), rest: restModule, traced }
-    cores.set(traced, modules)
-  }
+function tracedCore(traced: Traced): Promise<CoreModules> {
+  const modules = cores.get(traced) ?? compileInterpreter(traced)
+  cores.set(traced, modules)
   return modules
 }
 
@@ -93,7 +86,7 @@ async function watched(
   const { mostEvents = Number.POSITIVE_INFINITY } = guest
   const machine = await ComparedMachine.make({
     ...guest,
-    modules: tracedCore(guest.traced),
+    modules: await tracedCore(guest.traced),
     translation: COMPARE_MODES[mode],
   })
   const { state } = machine

@@ -28,6 +28,15 @@ const CHOSEN = new Set(
   ),
 )
 
+/** A guest that runs to its own end. */
+const machineFor = (more: Pick<ComparedGuest, 'kernel'> & Partial<ComparedGuest>): ComparedGuest => ({
+  cmdline: '',
+  memoryMiB: 64,
+  traced: 'all',
+  isEnough: () => false,
+  ...more,
+})
+
 /** Compares a guest in some modes with the interpreter; the run of the interpreter. */
 async function compare(t: Test, guest: ComparedGuest, ...modes: CompareMode[]): Promise<Run> {
   const reference = await runGuest(guest, 'off')
@@ -48,14 +57,7 @@ const guests = GUESTS.filter(({ name }) => CHOSEN.has(name))
 t.equal(guests.length, CHOSEN.size, 'all chosen guests exist')
 for (const { name, build } of guests) {
   t.test(`${name} is the same in all modes`, async (t) => {
-    const guest: ComparedGuest = {
-      kernel: build(),
-      cmdline: '',
-      memoryMiB: 64,
-      traced: 'all',
-      isEnough: () => false,
-    }
-    const { console } = await compare(t, guest, 'normal', 'forced')
+    const { console } = await compare(t, machineFor({ kernel: build() }), 'normal', 'forced')
     t.match(console, /PASS\r\n$/)
   })
 }
@@ -63,14 +65,10 @@ for (const { name, build } of guests) {
 t.test('a difference is found at the event that shows it', async (t) => {
   const { build } = GUESTS.find(({ name }) => name === 'lapic-timer')!
   const disturbed: CompareMode = 'normal'
-  const guest: ComparedGuest = {
+  const guest = machineFor({
     kernel: build(),
-    cmdline: '',
-    memoryMiB: 64,
-    traced: 'all',
-    isEnough: () => false,
     disturb: { at: 999, mode: disturbed, change: ({ state }) => (state.regs[15] = 0x1234n) },
-  }
+  })
   const [a, b] = [await runGuest(guest, 'off'), await runGuest(guest, disturbed)]
   t.equal(partedAfter(a, b), 0)
   const difference = await findDifference(guest, ['off', disturbed], 0)
@@ -91,14 +89,12 @@ t.test(
   { skip: typeof files === 'string' && files },
   async (t) => {
     if (typeof files === 'string') return
-    const guest: ComparedGuest = {
+    const guest = machineFor({
       ...files,
       cmdline: 'console=hvc0 nokaslr',
       memoryMiB: 256,
-      traced: 'all',
-      isEnough: () => false,
       mostEvents: BOOT_EVENTS,
-    }
+    })
     const { events, hashes } = await compare(t, guest, 'normal', 'eager', 'forced')
     t.equal(events, BOOT_EVENTS)
     t.equal(hashes.length, Math.floor(BOOT_EVENTS / CHECKPOINT) + 1)

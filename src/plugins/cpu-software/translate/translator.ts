@@ -127,7 +127,7 @@ export class Translator {
     for (const { collected } of this.#pending.values()) if (collected.uops[0] === uops[0]) return false
     return uops.some(
       (uop, n) =>
-        (n === 0 || job.shape[n * SHAPE.words + SHAPE.isEntry] !== 0) &&
+        job.shape[n * SHAPE.words + SHAPE.isEntry] !== 0 &&
         flowOf(handlerNumber(job, n)) !== 'leave' &&
         !isRegion(uop),
     )
