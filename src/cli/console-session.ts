@@ -1,10 +1,12 @@
 /** A console session of a command: the words around it on standard error, and how it ended. */
 import type { ConsoleMode } from '../base/console-wire.ts'
+import { XtError } from '../base/errors.ts'
 import { connectDomain, type DomainEntry } from '../engine/domains.ts'
 import { consoleSocket } from '../engine/paths.ts'
 import { attachConsole, type ConsoleEnd } from './console-client.ts'
 import { DEFAULT_ESCAPE, type EscapeKey } from './escape-key.ts'
 import { watchOutputReader } from './output-reader.ts'
+import { Waiting } from './waiting.ts'
 
 export type SessionDomain = DomainEntry
 
@@ -29,15 +31,22 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
     )
   using watch = process.stdin.isTTY ? new EndWatch(domain, stays) : undefined
   await watchOutputReader()
-  const end = await attachConsole(consoleSocket(domain.dir), {
-    name: domain.name,
-    mode,
-    escapeKey,
-    replay,
-    onAttached: async () => {
-      note(`Connected to ${domain.name} (domid ${domain.domid}). ${escapeKey.label} leaves.`)
-      await onAttached?.()
-    },
+  const attach = () =>
+    attachConsole(consoleSocket(domain.dir), {
+      name: domain.name,
+      mode,
+      escapeKey,
+      replay,
+      onAttached: async () => {
+        note(`Connected to ${domain.name} (domid ${domain.domid}). ${escapeKey.label} leaves.`)
+        await onAttached?.()
+      },
+    })
+  const end = await attach().catch(async (error: unknown) => {
+    if (!(error instanceof XtError) || error.code !== 'XT_NO_CONSOLE') throw error
+    // A domain is listed, by a name that has just been given again after a restart, before it has its devices.
+    await whenBuilt(domain)
+    return attach()
   })
   if (end !== 'detached') await watch?.heard()
   note(
@@ -46,6 +55,19 @@ export async function runConsole(domain: SessionDomain, options: SessionOptions 
       : `\nThe console of ${domain.name} was closed: ${watch?.words ?? HAS_ENDED}`,
   )
   return end
+}
+
+/** Settles when the domain is no longer being built: it may also have ended. */
+async function whenBuilt(domain: SessionDomain): Promise<void> {
+  using client = await connectDomain(domain)
+  const built = Promise.withResolvers<void>()
+  await client.subscribe((event) => {
+    if (event.type === 'state') built.resolve()
+  })
+  if ((await client.info()).state !== 'building') return
+  using waiting = new Waiting(process.stderr)
+  using _building = waiting.for(`${domain.name} to be built`)
+  await Promise.race([built.promise, client.closed])
 }
 
 const HAS_ENDED = 'the guest has ended.'

@@ -55,6 +55,18 @@ t.test(
   },
 )
 
+t.test('waits for the console of a domain that is still being built', async (t) => {
+  const home = xtHome(t)
+  const domain = await FakeDomain.start(t, home, 'con', { state: 'building', pauseCount: 1 })
+  const terminal = shell(t, home, '$XT console con')
+  await terminal.sees('for con to be built')
+  domain.print('Hello\r\n')
+  await domain.built()
+  await terminal.sees('Hello')
+  terminal.type('\x1d')
+  await terminal.sees('status 0')
+})
+
 t.test('says that the guest has ended, and ends with status 0', async (t) => {
   const home = xtHome(t)
   const domain = await FakeDomain.start(t, home)

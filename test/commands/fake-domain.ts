@@ -133,9 +133,16 @@ export class FakeDomain {
     })
     domain.claim = await claimDomain(paths, { name, uuid: UUID }, (path) => domain.control.listen(path))
     domain.info = { ...domain.info, domid: domain.claim.domid }
-    await domain.console.listen(consoleSocket(domain.claim.dir))
+    if (domain.info.state !== 'building') await domain.console.listen(consoleSocket(domain.claim.dir))
     t.teardown(() => domain.end())
     return domain
+  }
+
+  /** The end of the state `building`: from here on it has a console. */
+  async built(): Promise<void> {
+    await this.console.listen(consoleSocket(this.claim.dir))
+    this.info = { ...this.info, state: 'running', pauseCount: 0 }
+    this.control.tell({ type: 'state', state: 'running' })
   }
 
   print(text: string): void {
