@@ -178,13 +178,17 @@ export class GuestConsole {
     this.#child.stdin?.write(text)
   }
 
-  /** Runs a command in the guest's shell. Resolves with what it printed, trimmed. */
+  /**
+   * Runs a command in the guest's shell. Resolves with what it printed, trimmed; where the kernel prints at the same
+   * time, that is among it (`dmesg -n 1` makes it silent).
+   */
   async ask(command: string): Promise<string> {
     this.#asked++
     const from = this.output.length
-    // What is typed is echoed: the quotes make it differ from what the command prints.
+    // What is typed is echoed: the quotes make it differ from what the command prints. It may begin in the middle of a
+    // line: the kernel's messages go out a few characters at a time.
     this.type(`echo '<'${this.#asked}; ${command}; echo ${this.#asked}'>'\n`)
-    const [, answer] = await this.sees(new RegExp(`\n<${this.#asked}\r\n(.*?)${this.#asked}>\r\n`, 's'), from)
+    const [, answer] = await this.sees(new RegExp(`<${this.#asked}\r\n(.*?)${this.#asked}>\r\n`, 's'), from)
     return answer!.replaceAll('\r\n', '\n').trim()
   }
 

@@ -40,9 +40,11 @@ async function pausedGuest(t: Test): Promise<string> {
 async function traceOf(home: string, last: RegExp, ...words: string[]): Promise<string> {
   const trace = startXt(home, ['trace', 'guest', ...words], 'ignore')
   const ended = finished(trace)
+  // Listened to before there is anything to hear: `ended` takes what is said away.
+  const seen = said(trace.stdout!, last)
   await said(trace.stderr!, /Tracing/)
   await xt(home, 'unpause', 'guest')
-  const seen = await said(trace.stdout!, last)
+  await seen
   trace.kill('SIGINT')
   await ended
   return seen

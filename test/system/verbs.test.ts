@@ -29,6 +29,8 @@ t.test(
     await lab.must(...debianArguments(files, settings))
     const console = lab.console('verbs')
     await console.sees(SHELL)
+    // CPUs that come and go are told of in the middle of answers.
+    await console.ask('dmesg -n 1')
     const online = () => console.ask('cat /sys/devices/system/cpu/online')
     const vcpus = async () =>
       (await lab.must('vcpu-list', 'verbs'))
