@@ -185,11 +185,9 @@ t.test('what a killed domain process left is no domain, and is gone after the fi
   const kill = async (): Promise<void> => {
     const { pid, domid } = await lab.info('hello')
     process.kill(pid, 'SIGKILL')
-    await until('it is dead', async () =>
-      (await lab.leftovers()).every((left) => !left.startsWith('process')),
-    )
+    await until('it is dead', async () => (await lab.left()).every((left) => !left.startsWith('process')))
     const socket = join(lab.paths.runDir, 'domains', `${domid}`, 'control.sock')
-    t.ok((await lab.leftovers()).includes(socket), 'a stale socket is there')
+    t.ok((await lab.left()).includes(socket), 'a stale socket is there')
   }
   for (const verb of ['console', 'destroy', 'pause']) {
     await lab.must('create', '-q', '-p', cfg)

@@ -87,14 +87,15 @@ export class GuestLab {
   async leftovers(): Promise<readonly string[]> {
     const until = Date.now() + LEAVE_MS
     for (;;) {
-      const left = await this.#left()
+      const left = await this.left()
       // A domain process answers, and takes itself off the list, before its last thread has ended.
       if (left.length === 0 || Date.now() > until) return left
       await sleep(POLL_MS)
     }
   }
 
-  async #left(): Promise<readonly string[]> {
+  /** The same as it is at this moment. */
+  async left(): Promise<readonly string[]> {
     const entries = [domainsDir, namesDir].flatMap((dir) => {
       const path = dir(this.paths)
       return existsSync(path) ? readdirSync(path).map((file) => join(path, file)) : []
