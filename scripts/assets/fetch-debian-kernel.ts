@@ -1,9 +1,9 @@
 /**
  * Debian's own kernel and busybox, from Debian's packages into the cache.
  *
- *   node scripts/assets/fetch-debian-kernel.ts [cloud|generic|cloud-6.12|generic-6.12]
+ *   node scripts/assets/fetch-debian-kernel.ts [cloud|generic|cloud-6.12|generic-6.12 ...]
  *
- * prints the paths of both. XT_ASSET_VMLINUZ and XT_ASSET_BUSYBOX name files to use instead.
+ * prints the paths of the kernels and of busybox. XT_ASSET_VMLINUZ and XT_ASSET_BUSYBOX name files to use instead.
  */
 import { access, constants, readdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
@@ -125,14 +125,18 @@ async function givenFile(variable: string): Promise<string | undefined> {
 }
 
 if (import.meta.main) {
-  const flavour = (process.argv[2] ?? 'cloud') as KernelFlavour
-  if (!KERNEL_FLAVOURS.includes(flavour)) {
-    console.error(`unknown kernel ${flavour}; there are ${KERNEL_FLAVOURS.join(', ')}`)
+  const words = process.argv.slice(2)
+  const isFlavour = (word: string): word is KernelFlavour =>
+    (KERNEL_FLAVOURS as readonly string[]).includes(word)
+  const unknown = words.find((word) => !isFlavour(word))
+  if (unknown !== undefined) {
+    console.error(`unknown kernel ${unknown}; there are ${KERNEL_FLAVOURS.join(', ')}`)
     process.exit(2)
   }
+  const flavours = words.length === 0 ? (['cloud'] as const) : words.filter(isFlavour)
   try {
     const options = { onProgress: (line: string) => console.error(line) }
-    console.log((await debianKernel({ ...options, flavour })).vmlinuz)
+    for (const flavour of flavours) console.log((await debianKernel({ ...options, flavour })).vmlinuz)
     console.log(await debianBusybox(options))
   } catch (error) {
     if (!(error instanceof XtError)) throw error
