@@ -132,11 +132,9 @@ t.test('under an older Node a killed program is reported as killed', { skip }, a
 t.test('compiled code is kept in the cache of this user, and of nobody else', async (t) => {
   const bin = checkout(t)
   const cache = t.testdir({})
+  const { NODE_COMPILE_CACHE: _, ...env } = process.env
   const start = (folder: string) =>
-    spawnSync(process.execPath, [bin, 'x'], {
-      encoding: 'utf8',
-      env: { ...process.env, XDG_CACHE_HOME: folder },
-    })
+    spawnSync(process.execPath, [bin, 'x'], { encoding: 'utf8', env: { ...env, XDG_CACHE_HOME: folder } })
   t.match(start(cache), { status: 0, stderr: '' })
   t.ok(readdirSync(join(cache, 'xt', 'node')).length > 0)
   t.match(start(join(cache, 'nowhere')), { status: 0, stderr: '' }, 'a cache that is not there is not made')
