@@ -226,9 +226,14 @@ export class Emit implements Vocabulary {
     return this.f.get(local, e.type)
   }
   protected variable(e: Expr): number {
-    const local = this.f.local(e.type)
-    this.temporaries.push({ local, type: e.type })
+    const local = this.temporary(e.type)
     this.f.set(local, e)
+    return local
+  }
+  /** A local without a value, until the end of the handler. */
+  protected temporary(type: Expr['type']): number {
+    const local = this.f.local(type)
+    this.temporaries.push({ local, type })
     return local
   }
   /** A field of the micro-op. */
@@ -329,6 +334,10 @@ export class Emit implements Vocabulary {
     else this.f.brIf(condition, this.#place.fault)
   }
 
+  /** Whether code before this has found that instructions of a unit raise nothing: `fault` is where the state block says what they do. */
+  isUnitOn(_fault: number): boolean {
+    return false
+  }
   isMemory = (o: Operand): boolean => this.facts.kinds[o] === 'm'
   isImmediate = (o: Operand): boolean => this.facts.kinds[o] === 'i' || this.facts.kinds[o] === 'I'
 
@@ -494,28 +503,41 @@ export class Emit implements Vocabulary {
   #hostHit(entry: Expr, address: Expr): Expr {
     return add32(wrap(address), load32(4, entry, TLB_ENTRY.addend))
   }
-  /** Host address to read `size` bytes from; faults leave the handler. */
+  /**
+   * Host address to read `size` bytes from; faults leave the handler. It is made on each way by itself: one that is there
+   * before the branch is kept on V8's stack for the sake of the call, also where none is made.
+   */
   openLoad(address: Expr, size: number): Expr {
     const entry = this.#entry(address)
-    const host = this.variable(this.#hostHit(entry, address))
-    this.f.ifUnlikely(this.#misses(entry, TLB_ENTRY.readTag, address, size), () => {
-      this.f.set(host, this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size)))
-      this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
-    })
+    const host = this.temporary('i32')
+    this.f.if(
+      this.#misses(entry, TLB_ENTRY.readTag, address, size),
+      () => {
+        this.f.set(host, this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size)))
+        this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+      },
+      () => this.f.set(host, this.#hostHit(entry, address)),
+      true,
+    )
     return this.f.get(host, 'i32')
   }
   /** Host address to store to; `commitStore` must follow the store. */
   openStore(address: Expr, size: number, preload: boolean): OpenStore {
     const entry = this.#entry(address)
-    const host = this.variable(this.#hostHit(entry, address))
+    const host = this.temporary('i32')
     const slow = this.variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
-    this.f.ifUnlikely(this.f.get(slow, 'i32'), () => {
-      this.f.set(
-        host,
-        this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
-      )
-      this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
-    })
+    this.f.if(
+      this.f.get(slow, 'i32'),
+      () => {
+        this.f.set(
+          host,
+          this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
+        )
+        this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+      },
+      () => this.f.set(host, this.#hostHit(entry, address)),
+      true,
+    )
     return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
   }
   commitStore(opened: OpenStore): void {

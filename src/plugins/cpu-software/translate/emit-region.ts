@@ -48,6 +48,8 @@ export interface RegionFrame {
   /** Taken branches until the next poll. */
   readonly left: number
   flags: FlagForm
+  /** Units that this block has asked for (isUnitOn): what switches them off and on leaves the region. */
+  readonly unitsOn: Set<number>
 }
 
 /** Leaves the region for an address, with registers and flags as they are here. `interpret`: its instruction must be interpreted. */
@@ -192,6 +194,13 @@ export class EmitRegion extends Emit {
   }
   override setReg(n: number, w: Width, v: Val): void {
     this.#setPart(n, false, w, E(v))
+  }
+
+  override isUnitOn(fault: number): boolean {
+    const { unitsOn } = this.#frame
+    if (unitsOn.has(fault)) return true
+    unitsOn.add(fault)
+    return false
   }
 
   // Control

@@ -187,6 +187,7 @@ class RegionWriter {
       lazyZ: f.local('i64'),
       left: this.#left,
       flags: IN_STATE,
+      unitsOn: new Set(),
     }
     this.#flags = this.#findFlags()
     this.#known = this.#blocks.map(() => [])
@@ -310,6 +311,7 @@ class RegionWriter {
     const known = this.#knownBefore(n)
     frame.registers.held = known.registers
     frame.flags = known.flags
+    frame.unitsOn.clear()
     for (const [index, instruction] of block.instructions.entries())
       this.#emitInstruction(n, instruction, index, flags)
     const last = block.instructions.at(-1)!
