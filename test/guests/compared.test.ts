@@ -2,7 +2,9 @@
  * Guests compared between the interpreter, the translator as it is used, and everything translated: the registers and
  * flags at every taken branch, and all of RAM at the end. A whole boot: `npm run compare-boots`.
  */
-import { readFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { debianKernel } from '../../scripts/assets/fetch-debian-kernel.ts'
 import { initramfs } from '../../scripts/assets/make-initramfs.ts'
@@ -78,6 +80,16 @@ t.test('a difference is found at the event that shows it', async (t) => {
     [1000, 1000],
   )
   t.equal(difference?.events[1]?.registers[15], 0x1234n)
+})
+
+t.test('the command compares a guest from a file, by itself and to the end', async (t) => {
+  const kernel = join(t.testdir({}), 'guest.elf')
+  writeFileSync(kernel, GUESTS.find(({ name }) => name === 'lapic-timer')!.build())
+  const script = join(import.meta.dirname, '../../scripts/compare-boots.ts')
+  const words = [script, '--kernel', kernel, '--modes', 'off,normal', '--memory', '64', '--until', 'PASS']
+  const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' })
+  t.equal(status, 0, stderr)
+  t.match(stdout + stderr, /off and normal are alike, and so is all of RAM at the end\n$/)
 })
 
 const files = await debianKernel()

@@ -21,14 +21,22 @@ async function bytes(traced: Traced | undefined): Promise<CoreBytes> {
   return { core, rest }
 }
 
+const LONG_MS = 60_000
+
 /**
  * Compiles off this thread. The core is optimised at once (it would spend its first seconds in baseline code
  * otherwise); the rest is compiled function by function when first called. `traced`: trace/emit-trace.ts.
  */
 export async function compileInterpreter(traced?: Traced): Promise<CoreModules> {
   const { core, rest } = await bytes(traced)
-  const restModule = await WebAssembly.compile(rest)
-  // Nothing else compiles WebAssembly meanwhile.
-  using _ = optimising()
-  return { core: await WebAssembly.compile(core), rest: restModule, traced }
+  // Node ends a process that waits for nothing but V8's threads.
+  const stay = setInterval(() => {}, LONG_MS)
+  try {
+    const restModule = await WebAssembly.compile(rest)
+    // Nothing else compiles WebAssembly meanwhile.
+    using _ = optimising()
+    return { core: await WebAssembly.compile(core), rest: restModule, traced }
+  } finally {
+    clearInterval(stay)
+  }
 }
