@@ -20,8 +20,9 @@ import {
 import { HANDLERS, type Handler, INLINE_HANDLERS, SPECIAL } from './handlers.ts'
 import { FLAG } from './isa/row.ts'
 import { ACCESS, emitMmu, TRANSLATED } from './mmu/emit-mmu.ts'
-import { type CoreFunctions, Emit, type HandlerFacts, type Place } from './read/emit.ts'
+import { Emit } from './read/emit.ts'
 import { EmitVector } from './read/emit-vector.ts'
+import type { CoreFunctions, HandlerFacts, Place } from './read/surroundings.ts'
 import { MEANINGS } from './sem/meanings.ts'
 import { VECTOR_MEANINGS } from './sem/vector-meanings.ts'
 import {

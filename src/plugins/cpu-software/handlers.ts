@@ -7,7 +7,7 @@
 import type { Decoded } from './isa/decode.ts'
 import type { Row } from './isa/row.ts'
 import { ROWS } from './isa/table.ts'
-import type { HandlerFacts, OperandKind } from './read/emit.ts'
+import type { HandlerFacts, OperandKind } from './read/surroundings.ts'
 import type { Width } from './read/vocabulary.ts'
 import { MEANINGS, meaningKey } from './sem/meanings.ts'
 import { VECTOR_MEANINGS, vectorKey } from './sem/vector-meanings.ts'

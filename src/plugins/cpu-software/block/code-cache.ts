@@ -13,7 +13,7 @@ import { findHandler, NATIVE_HANDLERS, operandKinds, SPECIAL } from '../handlers
 import { type Decode, Decoded, decode, INVALID, NEED_MORE } from '../isa/decode.ts'
 import type { Operand, Row } from '../isa/row.ts'
 import { ROWS } from '../isa/table.ts'
-import type { OperandKind } from '../read/emit.ts'
+import type { OperandKind } from '../read/surroundings.ts'
 import { VECTOR_MEANINGS } from '../sem/vector-meanings.ts'
 import { CODE_TABLES, type CounterName, SEGMENT, STATE, UOP } from '../state.ts'
 import { findAssist } from '../system/assists.ts'

@@ -42,8 +42,7 @@ export class EmitVector {
   prologue(): void {
     const { emit, f, row } = this
     const word = this.isMmx && !this.#touchesXmm ? STATE.mmxFault : STATE.sseFault
-    if (!emit.isUnitOn(word))
-      f.ifUnlikely(load32(4, emit.state, word), () => this.#fault(load32(4, emit.state, word)))
+    emit.requireUnit(word, () => this.#fault(load32(4, emit.state, word)))
     if (this.isMmx) {
       f.ifUnlikely(and32(load32(2, emit.state, FSW), i32(FSW_ES)), () => this.#fault(i32(EXCEPTION.MF)))
     }

@@ -4,8 +4,8 @@
  * One `Emit` writes one handler of the interpreter: operands are read through the fields of the current
  * micro-op. Inline handlers live in the big function and leave by branching to its labels; out-of-line
  * handlers are functions of their own and leave with an OUTCOME. What is `protected` is read otherwise by the
- * region translator, which has constants and locals in place of micro-op and state block (translate/emit-region.ts). Long because it is one class, a
- * method for each word of the vocabulary.
+ * region translator, which has constants and locals in place of micro-op and state block (translate/emit-region.ts).
+ * Long because it is one class, a method for each word of the vocabulary.
  */
 
 import { MACHINE_LOCK } from '../../../base/machine-memory.ts'
@@ -23,9 +23,45 @@ import {
   load64,
   op,
 } from '../wasm/encoder.ts'
-import { add32, and32, ne32 } from '../wasm/operators.ts'
 import {
-  type Access,
+  add,
+  add32,
+  and,
+  and32,
+  clz,
+  ctz,
+  divS,
+  divU,
+  eq,
+  eqz,
+  gtS32,
+  ltS,
+  ltU,
+  ltU32,
+  mul,
+  ne,
+  ne32,
+  not32,
+  or,
+  or32,
+  popcnt,
+  remS,
+  remU,
+  rotl,
+  sar,
+  select,
+  shl,
+  shr,
+  shr32,
+  sub,
+  sub32,
+  widen,
+  wrap,
+  xor,
+  xor32,
+} from '../wasm/operators.ts'
+import type { CoreFunctions, HandlerFacts, OpenStore, Place } from './surroundings.ts'
+import {
   type Bool,
   CONDITIONS,
   type Condition,
@@ -37,110 +73,13 @@ import {
   type Width,
 } from './vocabulary.ts'
 
-/** Functions of the core module that handlers call. */
-export interface CoreFunctions {
-  /** (state, address, size) → host address, or 0 for a fault. */
-  readonly loadSlow: number
-  /** (state, address, size, preload) → host address to store to, or 0 for a fault; may open a pending store. */
-  readonly storeOpen: number
-  /** (state) finishes a pending store. */
-  readonly storeCommit: number
-  /** (state, segment, offset, size, write) → linear address, or -1 for a fault. */
-  readonly segmentAddress: number
-  /** (state, hi, lo, d): quotient and remainder into the state block. */
-  readonly divWide: number
-  /** (a, b) → high half. */
-  readonly mulHighU: number
-  readonly mulHighS: number
-  /** (micro-op) → OUTCOME: the TypeScript side executes the instruction; rip and nextRip are set. */
-  readonly assist: number
-}
-
-/** Where a handler lives and how it leaves. */
-export type Place =
-  | {
-      readonly kind: 'inline'
-      readonly fault: Label
-      readonly next: Label
-      /** Goes on at the linear address in the local `target`. */
-      readonly jump: Label
-      /** The same, and the found micro-op may be linked into the current one. */
-      readonly jumpLink: Label
-      readonly target: number
-      readonly fuel: number
-      /** Before a way to `jump` that is no branch, where somebody counts them. */
-      readonly noBranch?: () => void
-    }
-  | { readonly kind: 'function' }
-
-/** Register, memory, 32-bit immediate (sign-extended), 64-bit immediate. */
-export type OperandKind = 'r' | 'm' | 'i' | 'I'
-
-/** Static facts about the handler. */
-export interface HandlerFacts {
-  /** Operand kinds: register, memory, immediate. */
-  readonly kinds: readonly OperandKind[]
-  readonly access: readonly Access[]
-  readonly long: boolean
-  readonly locked: boolean
-  /** Address size for implicit address registers. */
-  readonly addressSize: 64 | 32 | 16
-}
-
-/** Where to store, and whether `storeCommit` must follow (1: the slow path was taken). */
-export interface OpenStore {
-  readonly host: Expr
-  readonly slow: Expr
-}
-
 const V = (e: Expr): Val => e as unknown as Val
 const B = (e: Expr): Bool => e as unknown as Bool
 const E = (v: Val | Bool): Expr => v as unknown as Expr
 
-// Opcodes of the i64 and i32 operators used below (core specification, 5.4.7).
-const I64 = {
-  eqz: 0x50,
-  eq: 0x51,
-  ne: 0x52,
-  ltS: 0x53,
-  ltU: 0x54,
-  clz: 0x79,
-  ctz: 0x7a,
-  popcnt: 0x7b,
-  add: 0x7c,
-  sub: 0x7d,
-  mul: 0x7e,
-  divS: 0x7f,
-  divU: 0x80,
-  remS: 0x81,
-  remU: 0x82,
-  and: 0x83,
-  or: 0x84,
-  xor: 0x85,
-  shl: 0x86,
-  shrS: 0x87,
-  shrU: 0x88,
-  rotl: 0x89,
-} as const
-const I32 = {
-  eqz: 0x45,
-  eq: 0x46,
-  ne: 0x47,
-  ltS: 0x48,
-  add: 0x6a,
-  sub: 0x6b,
-  and: 0x71,
-  or: 0x72,
-  xor: 0x73,
-  shl: 0x74,
-  shrU: 0x76,
-} as const
-const WRAP = 0xa7
-const EXTEND_S = 0xac
-const EXTEND_U = 0xad
+/** Sign-extending operators by the width they extend from (core specification, 5.4.7). */
 const EXTEND = { 8: 0xc2, 16: 0xc3, 32: 0xc4 } as const
-const SELECT = 0x1b
-const I32_LT_U = 0x49
+const EXTEND_S = 0xac
 /** DF in the system flags. */
 const DIRECTION = 0x400
 /** Elements that are not worth a bulk operation. */
@@ -148,10 +87,19 @@ const FEW = 4
 const bytes = (w: Width) => (w / 8) as 1 | 2 | 4 | 8
 const isConst = (e: Expr): boolean => e.op === -1
 
-const wrap = (e: Expr): Expr =>
-  isConst(e) ? i32(Number(BigInt.asIntN(32, e.imm as bigint))) : op('i32', WRAP, e)
-const extendU = (e: Expr): Expr =>
-  isConst(e) ? i64(BigInt((e.imm as number) >>> 0)) : op('i64', EXTEND_U, e)
+/** Words of the vocabulary that are one operator. */
+const one =
+  (operator: (a: Expr) => Expr) =>
+  (a: Val): Val =>
+    V(operator(E(a)))
+const two =
+  (operator: (a: Expr, b: Expr) => Expr) =>
+  (a: Val, b: Val): Val =>
+    V(operator(E(a), E(b)))
+const test =
+  (operator: (a: Expr, b: Expr) => Expr) =>
+  (a: Val, b: Val): Bool =>
+    B(operator(E(a), E(b)))
 
 export class Emit implements Vocabulary {
   readonly long: boolean
@@ -163,9 +111,9 @@ export class Emit implements Vocabulary {
   protected readonly core: CoreFunctions
   readonly #place: Place
   protected readonly facts: HandlerFacts
-  /** Host addresses of registers, linear addresses of memory operands: computed once. */
   /** Whether locked operations on misaligned operands leave the handler. */
   protected readonly refusesSplits: boolean = false
+  /** Host addresses of registers, linear addresses of memory operands: computed once. */
   readonly #slots: (Expr | undefined)[] = []
   readonly #addresses: (Expr | undefined)[] = []
   readonly #displaced: (Expr | undefined)[] = []
@@ -260,28 +208,25 @@ export class Emit implements Vocabulary {
   const(n: bigint | number): Val {
     return V(i64(n))
   }
-  #two(opcode: number, a: Val, b: Val): Val {
-    return V(op('i64', opcode, E(a), E(b)))
-  }
-  add = (a: Val, b: Val): Val => this.#two(I64.add, a, b)
-  sub = (a: Val, b: Val): Val => this.#two(I64.sub, a, b)
-  mul = (a: Val, b: Val): Val => this.#two(I64.mul, a, b)
-  and = (a: Val, b: Val): Val => this.#two(I64.and, a, b)
-  or = (a: Val, b: Val): Val => this.#two(I64.or, a, b)
-  xor = (a: Val, b: Val): Val => this.#two(I64.xor, a, b)
+  add = two(add)
+  sub = two(sub)
+  mul = two(mul)
+  and = two(and)
+  or = two(or)
+  xor = two(xor)
   not = (a: Val): Val => this.xor(a, this.const(-1))
   neg = (a: Val): Val => this.sub(this.const(0), a)
-  shl = (a: Val, n: Val): Val => this.#two(I64.shl, a, n)
-  shr = (a: Val, n: Val): Val => this.#two(I64.shrU, a, n)
-  sar = (a: Val, n: Val): Val => this.#two(I64.shrS, a, n)
-  rotl = (a: Val, n: Val): Val => this.#two(I64.rotl, a, n)
-  clz = (a: Val): Val => V(op('i64', I64.clz, E(a)))
-  ctz = (a: Val): Val => V(op('i64', I64.ctz, E(a)))
-  popcnt = (a: Val): Val => V(op('i64', I64.popcnt, E(a)))
-  divU = (a: Val, b: Val): Val => this.#two(I64.divU, a, b)
-  remU = (a: Val, b: Val): Val => this.#two(I64.remU, a, b)
-  divS = (a: Val, b: Val): Val => this.#two(I64.divS, a, b)
-  remS = (a: Val, b: Val): Val => this.#two(I64.remS, a, b)
+  shl = two(shl)
+  shr = two(shr)
+  sar = two(sar)
+  rotl = two(rotl)
+  clz = one(clz)
+  ctz = one(ctz)
+  popcnt = one(popcnt)
+  divU = two(divU)
+  remU = two(remU)
+  divS = two(divS)
+  remS = two(remS)
   mulHighU = (a: Val, b: Val): Val => V(this.f.call(this.core.mulHighU, 'i64', E(a), E(b)))
   mulHighS = (a: Val, b: Val): Val => V(this.f.call(this.core.mulHighS, 'i64', E(a), E(b)))
   divWide(hi: Val, lo: Val, d: Val): readonly [Val, Val] {
@@ -290,31 +235,28 @@ export class Emit implements Vocabulary {
   }
   zext(w: Width, a: Val): Val {
     if (w === 64) return a
-    if (w === 32) return V(extendU(wrap(E(a))))
+    if (w === 32) return V(widen(wrap(E(a))))
     return this.and(a, this.const((1 << w) - 1))
   }
   sext(w: Width, a: Val): Val {
     return w === 64 ? a : V(op('i64', EXTEND[w], E(a)))
   }
 
-  #test(opcode: number, a: Val, b: Val): Bool {
-    return B(op('i32', opcode, E(a), E(b)))
-  }
-  eq = (a: Val, b: Val): Bool => this.#test(I64.eq, a, b)
-  ne = (a: Val, b: Val): Bool => this.#test(I64.ne, a, b)
-  ltU = (a: Val, b: Val): Bool => this.#test(I64.ltU, a, b)
-  ltS = (a: Val, b: Val): Bool => this.#test(I64.ltS, a, b)
-  isZero = (a: Val): Bool => B(op('i32', I64.eqz, E(a)))
+  eq = test(eq)
+  ne = test(ne)
+  ltU = test(ltU)
+  ltS = test(ltS)
+  isZero = (a: Val): Bool => B(eqz(E(a)))
   bit(a: Val, index: Val | number): Bool {
     const at = typeof index === 'number' ? this.const(index) : index
-    return B(op('i32', I32.and, wrap(E(this.shr(a, at))), i32(1)))
+    return B(and32(wrap(E(this.shr(a, at))), i32(1)))
   }
-  allOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => op('i32', I32.and, a, b)))
-  anyOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => op('i32', I32.or, a, b)))
-  differ = (a: Bool, b: Bool): Bool => B(op('i32', I32.xor, E(a), E(b)))
-  isNot = (a: Bool): Bool => B(op('i32', I32.eqz, E(a)))
-  word = (b: Bool): Val => V(extendU(E(b)))
-  select = (b: Bool, then: Val, otherwise: Val): Val => V(op('i64', SELECT, E(then), E(otherwise), E(b)))
+  allOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => and32(a, b)))
+  anyOf = (...conditions: Bool[]): Bool => B(conditions.map(E).reduce((a, b) => or32(a, b)))
+  differ = (a: Bool, b: Bool): Bool => B(xor32(E(a), E(b)))
+  isNot = (a: Bool): Bool => B(not32(E(a)))
+  word = (b: Bool): Val => V(widen(E(b)))
+  select = (b: Bool, then: Val, otherwise: Val): Val => V(select(E(b), E(then), E(otherwise)))
   keep = (a: Val): Val => V(this.fix(E(a)))
   keepBool = (b: Bool): Bool => B(this.fix(E(b)))
   when(b: Bool, then: () => void, otherwise?: () => void): void {
@@ -334,9 +276,9 @@ export class Emit implements Vocabulary {
     else this.f.brIf(condition, this.#place.fault)
   }
 
-  /** Whether code before this has found that instructions of a unit raise nothing: `fault` is where the state block says what they do. */
-  isUnitOn(_fault: number): boolean {
-    return false
+  /** Raises the exception that instructions of a unit raise now, if any: `fault` is where the state block says which. */
+  requireUnit(fault: number, raise: () => void): void {
+    this.f.ifUnlikely(load32(4, this.#state, fault), raise)
   }
   isMemory = (o: Operand): boolean => this.facts.kinds[o] === 'm'
   isImmediate = (o: Operand): boolean => this.facts.kinds[o] === 'i' || this.facts.kinds[o] === 'I'
@@ -362,7 +304,7 @@ export class Emit implements Vocabulary {
 
   /** Leaves the whole instruction to its assist, having changed nothing. Its memory operand is at tmpAddress. */
   assist(): void {
-    const at = (bytes: Expr): Expr => op('i64', I64.add, this.#page, extendU(bytes))
+    const at = (bytes: Expr): Expr => add(this.#page, widen(bytes))
     const offset = this.field(UOP.pageOffset, 2)
     this.setWord64(STATE.rip, at(offset))
     this.setWord64(STATE.nextRip, at(add32(offset, this.field(UOP.length, 1))))
@@ -440,8 +382,7 @@ export class Emit implements Vocabulary {
     }
     const value = this.fix(E(v))
     const old = this.lockedOld!
-    const exchange = () =>
-      this.f.brIf(op('i32', I64.ne, atomicCmpxchg64(bytes(w), host, old, value), old), this.retry!)
+    const exchange = () => this.f.brIf(ne(atomicCmpxchg64(bytes(w), host, old, value), old), this.retry!)
     if (this.split === undefined) exchange()
     else this.f.if(this.split, () => this.f.store64(bytes(w), host, value), exchange)
     this.commitStore(opened)
@@ -450,22 +391,20 @@ export class Emit implements Vocabulary {
   effectiveAddress(_o: Operand): Val {
     const base = this.wordAt(this.field(UOP.base, 2))
     const index = this.wordAt(this.field(UOP.index, 2))
-    const scaled = op('i64', I64.shl, index, extendU(this.field(UOP.scale, 1)))
-    return V(op('i64', I64.add, op('i64', I64.add, base, this.displacement()), scaled))
+    const scaled = shl(index, widen(this.field(UOP.scale, 1)))
+    return V(add(add(base, this.displacement()), scaled))
   }
   linearAddress(o: Operand): Val {
     if (this.#addresses[o] === undefined) {
       const address = E(this.effectiveAddress(o))
       const moved = this.#displaced[o]
-      this.#addresses[o] = this.fix(
-        moved === undefined ? address : this.#wrapped(op('i64', I64.add, address, moved)),
-      )
+      this.#addresses[o] = this.fix(moved === undefined ? address : this.#wrapped(add(address, moved)))
     }
     return V(this.#addresses[o])
   }
   /** A displaced address, in the size that addresses have: the micro-op's mask. */
   #wrapped(address: Expr): Expr {
-    return op('i64', I64.and, address, this.immediate64())
+    return and(address, this.immediate64())
   }
   displace(o: Operand, by: Val): void {
     this.#displaced[o] = E(by)
@@ -486,59 +425,49 @@ export class Emit implements Vocabulary {
   /** The TLB entry of a linear address. */
   #entry(address: Expr): Expr {
     const shift = 12 - Math.log2(TLB_ENTRY.size)
-    const index = op(
-      'i32',
-      I32.and,
-      op('i32', I32.shrU, wrap(address), i32(shift)),
-      i32((TLB_ENTRIES - 1) * TLB_ENTRY.size),
-    )
+    const index = and32(shr32(wrap(address), i32(shift)), i32((TLB_ENTRIES - 1) * TLB_ENTRY.size))
     return this.fix(add32(this.#tlb, index))
   }
   /** True when the entry's tag covers the whole access; page-crossers compare unequal. */
   #misses(entry: Expr, tag: number, address: Expr, size: number): Expr {
-    const last = size === 1 ? address : op('i64', I64.add, address, i64(size - 1))
-    const page = op('i64', I64.and, last, i64(-4096))
-    return op('i32', I64.ne, load64(8, entry, tag), page)
+    const last = size === 1 ? address : add(address, i64(size - 1))
+    const page = and(last, i64(-4096))
+    return ne(load64(8, entry, tag), page)
   }
   #hostHit(entry: Expr, address: Expr): Expr {
     return add32(wrap(address), load32(4, entry, TLB_ENTRY.addend))
   }
   /**
-   * Host address to read `size` bytes from; faults leave the handler. It is made on each way by itself: one that is there
-   * before the branch is kept on V8's stack for the sake of the call, also where none is made.
+   * Host address by the TLB's entry, or by a function that answers 0 for a fault. It is made on each way by itself: one that
+   * is there before the branch is kept on V8's stack for the sake of the call, also where none is made.
    */
-  openLoad(address: Expr, size: number): Expr {
-    const entry = this.#entry(address)
+  #open(entry: Expr, address: Expr, misses: Expr, slowly: Expr): Expr {
     const host = this.temporary('i32')
     this.f.if(
-      this.#misses(entry, TLB_ENTRY.readTag, address, size),
+      misses,
       () => {
-        this.f.set(host, this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size)))
-        this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
+        this.f.set(host, slowly)
+        this.raiseIf(not32(this.f.get(host, 'i32')))
       },
       () => this.f.set(host, this.#hostHit(entry, address)),
       true,
     )
     return this.f.get(host, 'i32')
   }
+  /** Host address to read `size` bytes from; faults leave the handler. */
+  openLoad(address: Expr, size: number): Expr {
+    const entry = this.#entry(address)
+    const misses = this.#misses(entry, TLB_ENTRY.readTag, address, size)
+    const slowly = this.f.call(this.core.loadSlow, 'i32', this.#state, address, i32(size))
+    return this.#open(entry, address, misses, slowly)
+  }
   /** Host address to store to; `commitStore` must follow the store. */
   openStore(address: Expr, size: number, preload: boolean): OpenStore {
     const entry = this.#entry(address)
-    const host = this.temporary('i32')
-    const slow = this.variable(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
-    this.f.if(
-      this.f.get(slow, 'i32'),
-      () => {
-        this.f.set(
-          host,
-          this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), i32(preload ? 1 : 0)),
-        )
-        this.raiseIf(op('i32', I32.eqz, this.f.get(host, 'i32')))
-      },
-      () => this.f.set(host, this.#hostHit(entry, address)),
-      true,
-    )
-    return { host: this.f.get(host, 'i32'), slow: this.f.get(slow, 'i32') }
+    const slow = this.fix(this.#misses(entry, TLB_ENTRY.writeTag, address, size))
+    const before = i32(preload ? 1 : 0)
+    const slowly = this.f.call(this.core.storeOpen, 'i32', this.#state, address, i32(size), before)
+    return { host: this.#open(entry, address, slow, slowly), slow }
   }
   commitStore(opened: OpenStore): void {
     this.f.ifUnlikely(opened.slow, () => this.f.do(this.core.storeCommit, this.#state))
@@ -557,51 +486,31 @@ export class Emit implements Vocabulary {
     const carries = this.word64(STATE.flagCarries)
     switch (f) {
       case 'CF':
-        return this.keepBool(B(wrap(op('i64', I64.shrU, carries, i64(63)))))
+        return this.keepBool(B(wrap(shr(carries, i64(63)))))
       case 'OF': {
         const c = this.fix(carries)
-        return this.keepBool(
-          B(wrap(op('i64', I64.shrU, op('i64', I64.xor, c, op('i64', I64.shl, c, i64(1))), i64(63)))),
-        )
+        return this.keepBool(B(wrap(shr(xor(c, shl(c, i64(1))), i64(63)))))
       }
       case 'ZF':
-        return this.keepBool(B(op('i32', I64.eqz, this.word64(STATE.flagResult))))
+        return this.keepBool(B(eqz(this.word64(STATE.flagResult))))
       case 'SF':
         return this.keepBool(
-          B(
-            wrap(
-              op(
-                'i64',
-                I64.shrU,
-                op('i64', I64.xor, this.word64(STATE.flagResult), this.word64(STATE.flagFixes)),
-                i64(63),
-              ),
-            ),
-          ),
+          B(wrap(shr(xor(this.word64(STATE.flagResult), this.word64(STATE.flagFixes)), i64(63)))),
         )
       case 'PF': {
-        const ones = wrap(op('i64', I64.popcnt, op('i64', I64.and, this.word64(STATE.flagResult), i64(255))))
-        const fix = op('i32', I32.shrU, wrap(this.word64(STATE.flagFixes)), i32(2))
-        return this.keepBool(
-          B(op('i32', I32.and, op('i32', I32.xor, op('i32', I32.xor, ones, fix), i32(1)), i32(1))),
-        )
+        const ones = wrap(popcnt(and(this.word64(STATE.flagResult), i64(255))))
+        const fix = shr32(wrap(this.word64(STATE.flagFixes)), i32(2))
+        return this.keepBool(B(and32(xor32(xor32(ones, fix), i32(1)), i32(1))))
       }
       case 'AF':
-        return this.keepBool(
-          B(op('i32', I32.and, op('i32', I32.shrU, wrap(this.word64(STATE.flagFixes)), i32(4)), i32(1))),
-        )
+        return this.keepBool(B(and32(shr32(wrap(this.word64(STATE.flagFixes)), i32(4)), i32(1))))
     }
   }
   /** carries with the given CF and OF. */
   protected carriesOf(cf: Bool, of: Bool): Expr {
-    const c = this.fix(extendU(E(cf)))
-    const o = extendU(E(of))
-    return op(
-      'i64',
-      I64.or,
-      op('i64', I64.shl, c, i64(63)),
-      op('i64', I64.shl, op('i64', I64.xor, c, o), i64(62)),
-    )
+    const c = this.fix(widen(E(cf)))
+    const o = widen(E(of))
+    return or(shl(c, i64(63)), shl(xor(c, o), i64(62)))
   }
   setFlags(flags: Partial<Record<Flag, Bool>>): void {
     const { CF, OF } = flags
@@ -610,22 +519,15 @@ export class Emit implements Vocabulary {
     let result: Expr | undefined
     let fixes: Expr | undefined
     if (others) {
-      const value = (f: 'ZF' | 'SF' | 'PF' | 'AF') => this.fix(extendU(E(flags[f] ?? this.flag(f))))
+      const value = (f: 'ZF' | 'SF' | 'PF' | 'AF') => this.fix(widen(E(flags[f] ?? this.flag(f))))
       const zf = value('ZF')
       const sf = value('SF')
       const pf = value('PF')
       const af = value('AF')
       // result is 0 or 1; the low byte's parity is then that of ZF, and the fixes say where SF and PF differ.
-      result = this.fix(op('i64', I64.xor, zf, i64(1)))
-      const parity = op('i64', I64.shl, op('i64', I64.xor, pf, zf), i64(2))
-      fixes = this.fix(
-        op(
-          'i64',
-          I64.or,
-          op('i64', I64.or, parity, op('i64', I64.shl, af, i64(4))),
-          op('i64', I64.shl, sf, i64(63)),
-        ),
-      )
+      result = this.fix(xor(zf, i64(1)))
+      const parity = shl(xor(pf, zf), i64(2))
+      fixes = this.fix(or(or(parity, shl(af, i64(4))), shl(sf, i64(63))))
     }
     if (CF !== undefined || OF !== undefined)
       this.setWord64(STATE.flagCarries, this.carriesOf(CF ?? this.flag('CF'), OF ?? this.flag('OF')))
@@ -635,7 +537,7 @@ export class Emit implements Vocabulary {
     }
   }
   #aligned(w: Width, vector: Expr): Expr {
-    return w === 64 ? vector : op('i64', I64.shl, vector, i64(64 - w))
+    return w === 64 ? vector : shl(vector, i64(64 - w))
   }
   protected arithmetic(w: Width, a: Val, b: Val, z: Val, vector: Expr): void {
     this.setWord64(STATE.flagCarries, this.#aligned(w, vector))
@@ -695,7 +597,7 @@ export class Emit implements Vocabulary {
 
   stackPointer(): Val {
     const rsp = this.reg(4, 64)
-    return this.long ? rsp : V(this.fix(op('i64', I64.and, E(rsp), this.word64(STATE.stackMask))))
+    return this.long ? rsp : V(this.fix(and(E(rsp), this.word64(STATE.stackMask))))
   }
   setStackPointer(v: Val): void {
     if (this.long) {
@@ -703,12 +605,12 @@ export class Emit implements Vocabulary {
       return
     }
     const mask = this.fix(this.word64(STATE.stackMask))
-    const kept = op('i64', I64.and, E(this.reg(4, 64)), op('i64', I64.xor, mask, i64(-1)))
-    this.setReg(4, 64, V(op('i64', I64.or, kept, op('i64', I64.and, E(v), mask))))
+    const kept = and(E(this.reg(4, 64)), xor(mask, i64(-1)))
+    this.setReg(4, 64, V(or(kept, and(E(v), mask))))
   }
   #stackAddress(w: Width, pointer: Val, write: boolean): Expr {
     if (this.long) return E(pointer)
-    const offset = op('i64', I64.and, E(pointer), this.word64(STATE.stackMask))
+    const offset = and(E(pointer), this.word64(STATE.stackMask))
     return this.segmented(i32(SEGMENT.SS), offset, i32(w / 8), write)
   }
   stackLoad(w: Width, pointer: Val): Val {
@@ -724,7 +626,7 @@ export class Emit implements Vocabulary {
     const linear = this.fix(
       this.f.call(this.core.segmentAddress, 'i64', this.#state, segment, offset, size, flag),
     )
-    this.raiseIf(op('i32', I64.eq, linear, i64(-1)))
+    this.raiseIf(eq(linear, i64(-1)))
     return linear
   }
 
@@ -733,16 +635,11 @@ export class Emit implements Vocabulary {
   }
   /** Instruction pointer after this instruction, plus something: relative to the code segment outside 64-bit code. */
   #ripAfter(more: Expr): Expr {
-    const offset = extendU(add32(this.field(UOP.pageOffset, 2), this.field(UOP.length, 1)))
-    const next = op('i64', I64.add, op('i64', I64.add, this.#page, offset), more)
+    const offset = widen(add32(this.field(UOP.pageOffset, 2), this.field(UOP.length, 1)))
+    const next = add(add(this.#page, offset), more)
     if (this.long) return next
     const mask = this.#width === 16 ? 0xffffn : 0xffffffffn
-    return op(
-      'i64',
-      I64.and,
-      op('i64', I64.sub, next, this.word64(STATE.segBase + SEGMENT.CS * 8)),
-      i64(mask),
-    )
+    return and(sub(next, this.word64(STATE.segBase + SEGMENT.CS * 8)), i64(mask))
   }
   branchTarget(): Val {
     return V(this.#ripAfter(this.displacement()))
@@ -751,7 +648,7 @@ export class Emit implements Vocabulary {
     if (this.#place.kind === 'function') {
       const linear = this.long
         ? E(target)
-        : extendU(wrap(op('i64', I64.add, E(target), this.word64(STATE.segBase + SEGMENT.CS * 8))))
+        : widen(wrap(add(E(target), this.word64(STATE.segBase + SEGMENT.CS * 8))))
       this.setWord64(STATE.rip, linear)
       this.f.return(i32(OUTCOME.jump))
       return
@@ -768,14 +665,11 @@ export class Emit implements Vocabulary {
     const { fuel, target, next, jumpLink } = this.#place
     // A known target on the same page is gone to at once while there is fuel.
     const link = this.fix(load32(4, this.#uop, UOP.link))
-    f.set(fuel, op('i32', I32.sub, f.get(fuel, 'i32'), i32(1)))
-    f.if(
-      op('i32', I32.and, op('i32', I32.ne, link, i32(0)), op('i32', 0x4a, f.get(fuel, 'i32'), i32(0))),
-      () => {
-        f.set(this.#uop.imm as number, link)
-        f.br(next)
-      },
-    )
+    f.set(fuel, sub32(f.get(fuel, 'i32'), i32(1)))
+    f.if(and32(ne32(link, i32(0)), gtS32(f.get(fuel, 'i32'), i32(0))), () => {
+      f.set(this.#uop.imm as number, link)
+      f.br(next)
+    })
     f.set(target, E(this.branchTarget()))
     f.br(jumpLink)
   }
@@ -785,9 +679,9 @@ export class Emit implements Vocabulary {
       return
     }
     const { fuel, next, jump, target, noBranch } = this.#place
-    this.f.set(fuel, op('i32', I32.sub, this.f.get(fuel, 'i32'), i32(1)))
-    this.f.brIf(op('i32', 0x4a, this.f.get(fuel, 'i32'), i32(0)), next)
-    this.f.set(target, op('i64', I64.add, this.#page, extendU(this.field(UOP.pageOffset, 2))))
+    this.f.set(fuel, sub32(this.f.get(fuel, 'i32'), i32(1)))
+    this.f.brIf(gtS32(this.f.get(fuel, 'i32'), i32(0)), next)
+    this.f.set(target, add(this.#page, widen(this.field(UOP.pageOffset, 2))))
     noBranch?.()
     this.f.br(jump)
   }
@@ -798,9 +692,8 @@ export class Emit implements Vocabulary {
     const { f } = this
     const shift = Math.log2(w / 8)
     const done = this.variable(i64(0))
-    const room = (address: Expr): Expr =>
-      op('i64', I64.shrU, op('i64', I64.sub, i64(4096), op('i64', I64.and, address, i64(4095))), i64(shift))
-    const least = (a: Expr, b: Expr): Expr => op('i64', SELECT, a, b, op('i32', I64.ltU, a, b))
+    const room = (address: Expr): Expr => shr(sub(i64(4096), and(address, i64(4095))), i64(shift))
+    const least = (a: Expr, b: Expr): Expr => select(ltU(a, b), a, b)
     f.block((no) => {
       const downwards = and32(load32(4, this.#state, STATE.systemFlags), i32(DIRECTION))
       f.brIf(downwards, no)
@@ -814,19 +707,19 @@ export class Emit implements Vocabulary {
         const other = this.#entry(from)
         f.brIf(this.#misses(other, TLB_ENTRY.readTag, from, 1), no)
         count = this.fix(least(count, room(from)))
-        f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
-        const bytes = this.fix(wrap(op('i64', I64.shl, count, i64(shift))))
+        f.brIf(ltU(count, i64(FEW)), no)
+        const bytes = this.fix(wrap(shl(count, i64(shift))))
         const source = this.fix(this.#hostHit(other, from))
         // A target a little above its source repeats what was just stored.
-        f.brIf(op('i32', I32_LT_U, op('i32', I32.sub, target, source), bytes), no)
+        f.brIf(ltU32(sub32(target, source), bytes), no)
         f.copy(target, source, bytes)
       } else {
-        f.brIf(op('i32', I64.ltU, count, i64(FEW)), no)
+        f.brIf(ltU(count, i64(FEW)), no)
         const value = this.fix(E(this.reg(0, w)))
-        const byte = op('i64', I64.and, value, i64(255))
+        const byte = and(value, i64(255))
         const alike = 0x0101_0101_0101_0101n & ((1n << BigInt(w)) - 1n)
-        if (w > 8) f.brIf(op('i32', I64.ne, op('i64', I64.mul, byte, i64(alike)), value), no)
-        f.fill(target, wrap(byte), wrap(op('i64', I64.shl, count, i64(shift))))
+        if (w > 8) f.brIf(ne(mul(byte, i64(alike)), value), no)
+        f.fill(target, wrap(byte), wrap(shl(count, i64(shift))))
       }
       f.set(done, count)
     })
@@ -846,7 +739,7 @@ export class Emit implements Vocabulary {
     if (this.long) {
       // `base` holds the offset of the segment base in the state block.
       const segment = this.wordAt(this.field(UOP.base, 2))
-      return V(this.fix(op('i64', I64.add, segment, E(offset))))
+      return V(this.fix(add(segment, E(offset))))
     }
     return V(this.segmented(this.field(UOP.operand[0], 2), E(offset), this.field(UOP.scale, 1), false))
   }

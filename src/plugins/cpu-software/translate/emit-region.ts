@@ -4,7 +4,8 @@
  *
  * Flags are kept as the operands and the result that they come from, and made into values only where those are used.
  */
-import { type CoreFunctions, Emit, type HandlerFacts, type OpenStore } from '../read/emit.ts'
+import { Emit } from '../read/emit.ts'
+import type { CoreFunctions, HandlerFacts, OpenStore } from '../read/surroundings.ts'
 import type { Bool, Condition, Flag, Operand, Val, Vocabulary, Width } from '../read/vocabulary.ts'
 import { LAZY, STATE, UOP } from '../state.ts'
 import type { Traced } from '../trace/emit-trace.ts'
@@ -48,7 +49,7 @@ export interface RegionFrame {
   /** Taken branches until the next poll. */
   readonly left: number
   flags: FlagForm
-  /** Units that this block has asked for (isUnitOn): what switches them off and on leaves the region. */
+  /** Units that this block has required (requireUnit): what switches them off and on leaves the region. */
   readonly unitsOn: Set<number>
 }
 
@@ -196,11 +197,10 @@ export class EmitRegion extends Emit {
     this.#setPart(n, false, w, E(v))
   }
 
-  override isUnitOn(fault: number): boolean {
+  override requireUnit(fault: number, raise: () => void): void {
     const { unitsOn } = this.#frame
-    if (unitsOn.has(fault)) return true
+    if (!unitsOn.has(fault)) super.requireUnit(fault, raise)
     unitsOn.add(fault)
-    return false
   }
 
   // Control
