@@ -29,7 +29,7 @@ const KERNELS: Step = [
   'cloud-6.12',
 ]
 
-/** Runs one step; true if its status was 0. `failed`: how that it was not is called. */
+/** Runs one step; true if its status was 0. `failed`: the word for one that was not. */
 async function step([name, program, ...args]: Step, failed = 'not ok'): Promise<boolean> {
   const start = performance.now()
   const child = spawn(process.execPath, [join(root, program), ...args], {

@@ -65,8 +65,7 @@ async function whenBuilt(domain: SessionDomain): Promise<void> {
     if (event.type === 'state') built.resolve()
   })
   if ((await client.info()).state !== 'building') return
-  using waiting = new Waiting(process.stderr)
-  using _building = waiting.for(`${domain.name} to be built`)
+  using _ = new Waiting(process.stderr).for(`${domain.name} to be built`)
   await Promise.race([built.promise, client.closed])
 }
 

@@ -40,11 +40,12 @@ async function pausedGuest(t: Test): Promise<string> {
 async function traceOf(home: string, last: RegExp, ...words: string[]): Promise<string> {
   const trace = startXt(home, ['trace', 'guest', ...words], 'ignore')
   const ended = finished(trace)
+  const traces = said(trace.stderr!, /Tracing/)
   // Listened to before there is anything to hear: `ended` takes what is said away.
-  const seen = said(trace.stdout!, last)
-  await said(trace.stderr!, /Tracing/)
-  await xt(home, 'unpause', 'guest')
-  await seen
+  const [seen] = await Promise.all([
+    said(trace.stdout!, last),
+    traces.then(() => xt(home, 'unpause', 'guest')),
+  ])
   trace.kill('SIGINT')
   await ended
   return seen
