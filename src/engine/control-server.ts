@@ -7,7 +7,6 @@ import {
   createMessageConnection,
   Message,
   type MessageConnection,
-  SocketMessageReader,
   SocketMessageWriter,
 } from 'vscode-jsonrpc/node'
 import {
@@ -15,6 +14,7 @@ import {
   type ControlRequests,
   type DomainEvent,
   EVENT_NOTIFICATION,
+  messageReader,
   toResponseError,
 } from './control.ts'
 
@@ -106,7 +106,7 @@ export class ControlServer {
 
   #welcome(socket: Socket): void {
     const writer = new SocketMessageWriter(socket)
-    const rpc = createMessageConnection(new SocketMessageReader(socket), writer)
+    const rpc = createMessageConnection(messageReader(socket), writer)
     const client: Client = { socket, rpc, subscribed: 'no', follows: false, unanswered: 0 }
     const write = writer.write.bind(writer)
     // An answer is written some time after its handler has ended.

@@ -153,6 +153,13 @@ function fromResponseError(error: unknown): unknown {
   return new XtError(code, error.message, { hint, exit })
 }
 
+/** Without the library's timer for messages of which only a part has come: it outlives the connection, and keeps the process. */
+export function messageReader(socket: Socket): SocketMessageReader {
+  const reader = new SocketMessageReader(socket)
+  reader.partialMessageTimeout = 0
+  return reader
+}
+
 /** More than the library needs from a message's last byte to its handler. */
 const TURNS_PER_MESSAGE = 10
 
@@ -170,7 +177,7 @@ export class ControlClient implements Disposable {
   constructor(socket: Socket, name: string) {
     this.#name = name
     this.#socket = socket
-    const [reader, writer] = [new SocketMessageReader(socket), new SocketMessageWriter(socket)]
+    const [reader, writer] = [messageReader(socket), new SocketMessageWriter(socket)]
     this.#rpc = createMessageConnection(reader, writer, undefined, {
       messageStrategy: {
         handleMessage: async (message, next) => {

@@ -148,3 +148,21 @@ t.test('bytes that are no protocol disturb nobody else', async (t) => {
 t.test('a connection that is opened where nobody listens is the system’s error', async (t) => {
   await t.rejects(connectControl('/nowhere/control.sock', 'x'), { code: 'ENOENT' })
 })
+
+t.test(
+  'a connection that is left in the middle of a message leaves no timer, which would keep the command',
+  async (t) => {
+    const path = join(xtHome(t).runDir, '..', 'half.sock')
+    const server = createServer((socket) =>
+      socket.on('error', () => {}).write('Content-Length: 100\r\n\r\n{'),
+    )
+    await new Promise<void>((settle) => server.listen(path, settle))
+    const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length
+    const before = timers()
+    const client = await connectControl(path, 'half')
+    await new Promise((settle) => setTimeout(settle, 50))
+    client[Symbol.dispose]()
+    t.equal(timers(), before)
+    await new Promise<void>((settle) => server.close(() => settle()))
+  },
+)
